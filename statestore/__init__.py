@@ -1,0 +1,1 @@
+"""Keeps the state of an application in plain files, as safely as a database."""

@@ -1,0 +1,639 @@
+"""Every error that the library raises on purpose: one tree, with fields and exit codes.
+
+Exit codes (what the command line returns):
+1 an error without a code of its own · 2 a wrong argument, name or setting · 3 not there ·
+4 stored bytes that cannot be trusted · 5 refused because something else is in the way ·
+6 the disk or the system said no · 7 done in part: the failures are listed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Protocol
+
+
+class StateStoreError(Exception):
+    """Root of all errors of this library."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class FailureLike(Protocol):
+    """What an error needs to know of a failure that it carries."""
+
+    @property
+    def error(self) -> Exception: ...
+
+
+class ReportLike(Protocol):
+    """What an error needs to know of a report that it carries."""
+
+    @property
+    def failures(self) -> Sequence[FailureLike]: ...
+
+
+def _listed(failures: Sequence[FailureLike], limit: int = 3) -> str:
+    shown = "; ".join(str(failure.error) for failure in failures[:limit])
+    more = len(failures) - limit
+    return f"{shown}; and {more} more" if more > 0 else shown
+
+
+# --- wrong arguments, names, settings -------------------------------------------------
+
+
+class ConfigurationError(StateStoreError, ValueError):
+    """A setting has a value that cannot be used."""
+
+    exit_code = 2
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where, self.reason = where, reason
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
+
+class InvalidKind(StateStoreError, ValueError):
+    """The name of a kind cannot be a subdirectory of a store."""
+
+    exit_code = 2
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(kind, reason)
+        self.kind, self.reason = kind, reason
+
+    def __str__(self) -> str:
+        return f"kind {self.kind!r} {self.reason}"
+
+
+class InvalidId(StateStoreError, ValueError):
+    """A record id cannot be stored; nothing was read or written."""
+
+    exit_code = 2
+
+    def __init__(self, id: object, reason: str) -> None:
+        super().__init__(id, reason)
+        self.id, self.reason = id, reason
+
+    def __str__(self) -> str:
+        return f"record id {ascii(self.id)[:120]} {self.reason}"
+
+
+class InvalidRecord(StateStoreError, ValueError):
+    """A record was given values that its class does not take."""
+
+    exit_code = 2
+
+    def __init__(self, kind: str, id: str | None, reason: str) -> None:
+        super().__init__(kind, id, reason)
+        self.kind, self.id, self.reason = kind, id, reason
+
+    def __str__(self) -> str:
+        name = self.kind if self.id is None else f"{self.kind}/{self.id}"
+        return f"record {name!r} is not valid: {self.reason}"
+
+
+class NotARecordClass(StateStoreError, TypeError):
+    """A class cannot be managed: it is no attrs class with an `id: str`."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+    def __str__(self) -> str:
+        return f"class {self.name!r} cannot be a record: {self.reason}"
+
+
+class UnknownName(StateStoreError, LookupError):
+    """Nothing is registered under a name."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        self.what, self.name, self.known = what, name, tuple(known)
+        super().__init__(what, name, self.known)
+
+    def __str__(self) -> str:
+        return f"no {self.what} is named {self.name!r}; known: {', '.join(self.known) or 'none'}"
+
+
+class NameTaken(StateStoreError, ValueError):
+    """A name is registered already."""
+
+    exit_code = 5
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(what, name)
+        self.what, self.name = what, name
+
+    def __str__(self) -> str:
+        return f"the {self.what} {self.name!r} is registered already; choose another name"
+
+
+class MissingExtra(StateStoreError, ImportError):
+    """A known part of the library needs a package that is not installed."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, name: str, install: str) -> None:
+        super().__init__(what, name, install)
+        self.what, self.name, self.install = what, name, install
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} {self.name!r} needs a package that is not installed; "
+            f"install it with: pip install '{self.install}'"
+        )
+
+
+class NotSupported(StateStoreError):
+    """A driver cannot do what was asked; its traits say so."""
+
+    exit_code = 2
+
+    def __init__(self, driver: str, operation: str) -> None:
+        super().__init__(driver, operation)
+        self.driver, self.operation = driver, operation
+
+    def __str__(self) -> str:
+        return f"the {self.driver} driver does not support {self.operation}"
+
+
+# --- documents and bytes --------------------------------------------------------------
+
+
+class EncodeError(StateStoreError, ValueError):
+    """A value cannot be stored; nothing was written.
+
+    `where` is the path of the value in its document: `$.data.tags[3]`.
+    """
+
+    exit_code = 4
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where, self.reason = where, reason
+
+    def __str__(self) -> str:
+        return f"value at {self.where} cannot be stored: {self.reason}"
+
+
+class DecodeError(StateStoreError, ValueError):
+    """Bytes are not a document of a format."""
+
+    exit_code = 4
+
+    def __init__(self, format: str, reason: str) -> None:
+        super().__init__(format, reason)
+        self.format, self.reason = format, reason
+
+    def __str__(self) -> str:
+        return f"not a document in {self.format}: {self.reason}"
+
+
+class TooLarge(DecodeError):
+    """A document is larger, packed or unpacked, than the limit."""
+
+
+class TooDeep(DecodeError):
+    """A document is nested deeper than the limit."""
+
+
+class UnknownFormat(DecodeError):
+    """The content of some bytes says no format that is registered."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("any known format", reason)
+        self.args = (reason,)
+
+
+class AmbiguousFormat(DecodeError):
+    """The content of some bytes could be of several formats."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+        super().__init__("one format", f"it could be {' or '.join(self.names)}")
+        self.args = (self.names,)
+
+
+# --- records --------------------------------------------------------------------------
+
+
+class RecordNotFound(StateStoreError, KeyError):
+    """There is no record of this kind with this id."""
+
+    exit_code = 3
+
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(kind, id)
+        self.kind, self.id = kind, id
+
+    def __str__(self) -> str:
+        return (
+            f"there is no record {self.kind}/{self.id}; "
+            f"see what there is: statestore ls {self.kind}"
+        )
+
+
+class DuplicateId(StateStoreError, ValueError):
+    """A record with this id exists."""
+
+    exit_code = 5
+
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(kind, id)
+        self.kind, self.id = kind, id
+
+    def __str__(self) -> str:
+        return f"record {self.kind}/{self.id} exists already; change it with update() or replace()"
+
+
+class Conflict(StateStoreError):
+    """A record was changed by somebody else since it was read.
+
+    `expected` and `found` are revisions; 0 means that there is no record.
+    """
+
+    exit_code = 5
+
+    def __init__(self, kind: str, id: str, expected: int, found: int) -> None:
+        super().__init__(kind, id, expected, found)
+        self.kind, self.id, self.expected, self.found = kind, id, expected, found
+
+    def __str__(self) -> str:
+        if self.expected == self.found:
+            seen = f"was edited on disk after revision {self.expected}"
+        elif not self.expected:
+            seen = f"exists in the store already, at revision {self.found}"
+        elif not self.found:
+            seen = f"is gone from the store, which held revision {self.expected}"
+        else:
+            seen = f"is at revision {self.found}, not {self.expected} as it was read"
+        return f"record {self.kind}/{self.id} {seen}; load it again and repeat the change"
+
+
+class StaleRecord(StateStoreError):
+    """A record given to replace() was made from an older one than the manager holds."""
+
+    exit_code = 5
+
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(kind, id)
+        self.kind, self.id = kind, id
+
+    def __str__(self) -> str:
+        return (
+            f"record {self.kind}/{self.id} was made from an older state than the present one; "
+            "read it again and repeat the change"
+        )
+
+
+class CorruptRecord(StateStoreError):
+    """A record file is there but its bytes cannot be trusted. The file is left as it is."""
+
+    exit_code = 4
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return (
+            f"record file {self.path!r} is corrupt: {self.reason}; "
+            "it is left in place: mend it by hand, or restore it from a backup"
+        )
+
+
+class MisnamedRecord(CorruptRecord):
+    """The id inside a record file is not the one its name says."""
+
+    def __init__(self, path: str, id: str, expected: str) -> None:
+        super().__init__(path, f"it holds the id {id!r}, whose file would be named {expected!r}")
+        self.id, self.expected = id, expected
+        self.args = (path, id, expected)
+
+
+class UnsafeFile(StateStoreError):
+    """A link, directory, pipe or device stands where a plain file or folder belongs."""
+
+    exit_code = 4
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path!r} is refused: it {self.reason}; move it out of the store"
+
+
+class StructureError(StateStoreError):
+    """A stored document does not fit the class of its kind. The record is left in place.
+
+    `problems` holds one line per field, each with its path.
+    """
+
+    exit_code = 4
+
+    def __init__(self, kind: str, id: str, problems: Iterable[str]) -> None:
+        self.kind, self.id, self.problems = kind, id, tuple(problems)
+        super().__init__(kind, id, self.problems)
+
+    def __str__(self) -> str:
+        return (
+            f"record {self.kind}/{self.id} does not fit its class: {'; '.join(self.problems)}; "
+            f"it is left in place: see it with raw() or: statestore show {self.kind}/{self.id}"
+        )
+
+
+class NewerSchema(StateStoreError):
+    """A record was written by a newer version of its class. It is left in place."""
+
+    exit_code = 4
+
+    def __init__(self, kind: str, id: str, found: int, known: int) -> None:
+        super().__init__(kind, id, found, known)
+        self.kind, self.id, self.found, self.known = kind, id, found, known
+
+    def __str__(self) -> str:
+        return (
+            f"record {self.kind}/{self.id} has schema {self.found}, newer than {self.known}, "
+            "the newest that this program knows; it is left in place: update the program"
+        )
+
+
+class HeldKey(StateStoreError):
+    """A record may not be written: something that cannot be read has its place."""
+
+    exit_code = 5
+
+    def __init__(self, kind: str, id: str, path: str, reason: str) -> None:
+        super().__init__(kind, id, path, reason)
+        self.kind, self.id, self.path, self.reason = kind, id, path, reason
+
+    def __str__(self) -> str:
+        return (
+            f"record {self.kind}/{self.id} is not written: {self.path!r} has its place and cannot "
+            f"be read ({self.reason}); mend that file or move it out of the store"
+        )
+
+
+# --- stores and the disk --------------------------------------------------------------
+
+
+class StorageError(StateStoreError):
+    """The system refused an operation on a file. `errno` is its number, where it gave one."""
+
+    exit_code = 6
+
+    def __init__(self, path: str, operation: str, errno: int | None, reason: str) -> None:
+        super().__init__(path, operation, errno, reason)
+        self.path, self.operation, self.errno, self.reason = path, operation, errno, reason
+
+    @classmethod
+    def from_os(cls, path: str, operation: str, error: OSError) -> StorageError:
+        """Return the typed form of an `OSError`."""
+        reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
+        return cls(path, operation, error.errno, reason)
+
+    def __str__(self) -> str:
+        hint = _STORAGE_HINTS.get(self.errno or 0)
+        return f"cannot {self.operation} {self.path!r}: {self.reason}" + (
+            f"; {hint}" if hint else ""
+        )
+
+
+_STORAGE_HINTS = {
+    errno.ENOSPC: "free some space and save again",
+    errno.EDQUOT: "free some of the quota and save again",
+    errno.EMFILE: "close some files or raise the limit (ulimit -n)",
+    errno.EACCES: "check the owner and the permissions of the store",
+    errno.EROFS: "open the store with read_only=True",
+}
+
+
+class StoreNotFound(StateStoreError):
+    """There is no store at a path."""
+
+    exit_code = 3
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"there is no store at {self.path!r}; "
+            f"make one with: statestore --store {self.path} init"
+        )
+
+
+class UnsafeStore(StateStoreError):
+    """Other users could change the files of a store."""
+
+    exit_code = 6
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return (
+            f"the store at {self.path!r} is refused: {self.reason}; close it with: chmod go-w "
+            f"{self.path}, or open it with allow_unsafe=True"
+        )
+
+
+class NewerLayout(StateStoreError):
+    """A store was laid out by a newer version of this library."""
+
+    exit_code = 4
+
+    def __init__(self, path: str, found: int, known: int) -> None:
+        super().__init__(path, found, known)
+        self.path, self.found, self.known = path, found, known
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path!r} has layout {self.found}, newer than {self.known}, the newest that "
+            "this version knows; install a newer statestore"
+        )
+
+
+class CorruptStore(StateStoreError):
+    """What a store says of itself cannot be read. Its records are not touched."""
+
+    exit_code = 4
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path!r} is corrupt: {self.reason}; the records do not depend on it: move it "
+            "away and open the store again"
+        )
+
+
+class ReadOnlyStore(StateStoreError):
+    """A store that was opened for reading was asked to write."""
+
+    exit_code = 6
+
+    def __init__(self, path: str, operation: str) -> None:
+        super().__init__(path, operation)
+        self.path, self.operation = path, operation
+
+    def __str__(self) -> str:
+        return f"cannot {self.operation}: the store at {self.path!r} is open for reading only"
+
+
+class StoreClosed(StateStoreError):
+    """A closed store was asked to do something."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"the store at {self.path!r} is closed; open it again"
+
+
+# --- many failures together -----------------------------------------------------------
+
+
+class CommitRefused(StateStoreError):
+    """A commit was refused whole, before anything was written. `failures` says for which keys."""
+
+    exit_code = 5
+
+    def __init__(self, failures: Sequence[FailureLike]) -> None:
+        self.failures = tuple(failures)
+        super().__init__(self.failures)
+
+    def __str__(self) -> str:
+        return f"nothing was written: {_listed(self.failures)}"
+
+
+class PartialCommit(StateStoreError):
+    """Some changes of a commit are durable, `failures` names the others.
+
+    Only a driver whose traits say that its commits are not atomic raises this. `commit` is the
+    `Commit` of what is durable.
+    """
+
+    exit_code = 7
+
+    def __init__(self, commit: object, failures: Sequence[FailureLike]) -> None:
+        self.commit, self.failures = commit, tuple(failures)
+        super().__init__(commit, self.failures)
+
+    def __str__(self) -> str:
+        return f"a part was not written: {_listed(self.failures)}"
+
+
+class _ReportedFailure(StateStoreError):
+    exit_code = 7
+
+    def __init__(self, report: ReportLike) -> None:
+        super().__init__(report)
+        self.report = report
+
+    @property
+    def failures(self) -> Sequence[FailureLike]:
+        """The failures of the report, one per key."""
+        return self.report.failures
+
+
+class SaveFailed(_ReportedFailure):
+    """Some records were not saved; they stay dirty, the others are durable. See `report`."""
+
+    def __str__(self) -> str:
+        count = len(self.failures)
+        return f"{count} record{'s' * (count != 1)} not saved: {_listed(self.failures)}"
+
+
+class LoadFailed(_ReportedFailure):
+    """Some records were not loaded; they stay where they are, the others are here. See `report`."""
+
+    def __str__(self) -> str:
+        count = len(self.failures)
+        return f"{count} record{'s' * (count != 1)} not loaded: {_listed(self.failures)}"
+
+
+class CallbackFailed(StateStoreError):
+    """Callbacks of the host raised. The operation that they were told of is complete."""
+
+    def __init__(self, event: str, errors: Iterable[Exception]) -> None:
+        self.event, self.errors = event, tuple(errors)
+        super().__init__(event, self.errors)
+
+    def __str__(self) -> str:
+        shown = "; ".join(f"{type(error).__name__}: {error}" for error in self.errors)
+        return f"the operation is complete, but its {self.event} callbacks raised: {shown}"
+
+
+# --- backups and imports --------------------------------------------------------------
+
+
+class BackupExists(StateStoreError):
+    """The place of a new backup is taken."""
+
+    exit_code = 5
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path!r} exists already; name a new folder for the backup"
+
+
+class BackupNotFound(StateStoreError):
+    """There is no backup at a path."""
+
+    exit_code = 3
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"there is no backup at {self.path!r}; see what there is: statestore backup list"
+
+
+class InvalidBackup(StateStoreError):
+    """A backup is not what its manifest says. Nothing was restored."""
+
+    exit_code = 4
+
+    def __init__(self, path: str, problems: Iterable[str]) -> None:
+        self.path, self.problems = path, tuple(problems)
+        super().__init__(path, self.problems)
+
+    def __str__(self) -> str:
+        shown = "; ".join(self.problems[:3])
+        more = len(self.problems) - 3
+        rest = f"; and {more} more" if more > 0 else ""
+        return (
+            f"the backup at {self.path!r} is not intact, nothing was restored from it: "
+            f"{shown}{rest}"
+        )
+
+
+class UnknownTranscript(StateStoreError):
+    """A file is no transcript that can be imported."""
+
+    exit_code = 4
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source, self.reason = source, reason
+
+    def __str__(self) -> str:
+        return f"{self.source!r} cannot be imported: {self.reason}"

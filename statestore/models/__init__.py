@@ -1,0 +1,1 @@
+"""Values that travel between the rooms: frozen, without I/O and without a clock."""

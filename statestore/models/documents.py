@@ -1,0 +1,180 @@
+"""Documents: the plain trees that records become, and what may stand in them.
+
+A document is made of mappings with string keys, sequences, strings, integers, floats, booleans and
+None. What may not be stored is refused before a byte is written, so that every format gives back
+exactly what it was given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn, TypeAlias
+
+from statestore.errors import EncodeError
+
+Json: TypeAlias = (
+    "None | bool | int | float | str | list[Json] | tuple[Json, ...] | Mapping[str, Json]"
+)
+Document: TypeAlias = Mapping[str, Json]
+
+MAX_LEVEL = 100
+"""Containers around a value, at most. Both reading and writing keep to it."""
+
+MAX_SIZE_BYTES = 256 * 1024 * 1024
+"""Size of one document, packed or unpacked, at most. Both reading and writing keep to it."""
+
+INT_MIN, INT_MAX = -(2**63), 2**64 - 1
+"""The integers that every format holds exactly: those of 64 bits, signed or unsigned."""
+
+
+def check_document(document: object) -> None:
+    """Check that every format can hold `document` exactly.
+
+    Raises:
+        EncodeError: NaN or an infinity, an integer beyond 64 bits, a lone surrogate, a key that is
+            no string, a type that is no part of a document, a value more than `MAX_LEVEL` deep.
+            `where` is the path of the first such value.
+    """
+    # One flat loop, not recursion: a hostile depth must not reach the interpreter's own limit.
+    # Each stack entry iterates over a container; `path` holds the keys that lead to it.
+    path: list[str | int] = []
+    stack: list[Iterator[tuple[str | int, object]]] = []
+    _check(document, path, stack)
+    while stack:
+        step = next(stack[-1], None)
+        if step is None:
+            stack.pop()
+            if path:
+                path.pop()
+            continue
+        key, value = step
+        if type(value) is str and value.isascii():
+            continue
+        path.append(key)
+        if not _check(value, path, stack):
+            path.pop()
+
+
+def _check(
+    value: object, path: list[str | int], stack: list[Iterator[tuple[str | int, object]]]
+) -> bool:
+    """Check one value; push the items of a container, and say that it is one."""
+    if value is None or value is True or value is False:
+        return False
+    if type(value) is str:
+        _check_text(value, path)
+        return False
+    if type(value) is int:
+        if not INT_MIN <= value <= INT_MAX:
+            _refuse(path, "it is an integer beyond 64 bits; store it as a string")
+        return False
+    if type(value) is float:
+        if not math.isfinite(value):
+            _refuse(path, f"it is {value}, which JSON has no word for")
+        return False
+    if not isinstance(value, dict | list | tuple):
+        _refuse(path, f"it is of type {type(value).__name__}, which is no part of a document")
+    if value and len(path) >= MAX_LEVEL:
+        _refuse(path, f"it holds values more than {MAX_LEVEL} levels deep")
+    if isinstance(value, dict):
+        for key in value:
+            if type(key) is not str:
+                _refuse(path, f"it has the key {ascii(key)[:60]}, and keys are strings")
+            if not key.isascii():
+                _check_text(key, path)
+        stack.append(iter(value.items()))
+    else:
+        stack.append(enumerate(value))
+    return True
+
+
+def _check_text(text: str, path: list[str | int]) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        _refuse(path, "it has a lone surrogate, which is no Unicode text")
+
+
+def _refuse(path: list[str | int], reason: str) -> NoReturn:
+    raise EncodeError(json_path(path), reason)
+
+
+def json_path(path: list[str | int]) -> str:
+    """Return the way to a value as people write it: `$.data.tags[3]`."""
+    parts = [f"[{step}]" if isinstance(step, int) else f".{ascii(step)[1:-1]}" for step in path]
+    return "$" + "".join(parts)
+
+
+# --- freezing -------------------------------------------------------------------------
+
+
+class FrozenDict(dict[str, Any]):
+    """A dict that refuses every change, so that a record that holds it cannot change unseen.
+
+    A subclass of dict, because serializers write those at full speed. Equal to, and copied into,
+    plain dicts; copying it by `copy` or pickling keeps it frozen.
+    """
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError(
+            "this mapping belongs to a record and cannot be changed; "
+            "give the manager's update() a new one: {**old, key: value}"
+        )
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]  # its items are frozen, so it may
+        return hash(frozenset(self.items()))
+
+    def __copy__(self) -> FrozenDict:
+        return self
+
+    def __deepcopy__(self, memo: object) -> FrozenDict:
+        return self
+
+    def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[str, Any]]]:
+        return type(self), (dict(self),)
+
+    def __repr__(self) -> str:
+        return dict.__repr__(self)
+
+
+def freeze(value: Any) -> Any:
+    """Return `value` with each mapping in it as a `FrozenDict` and each list as a tuple.
+
+    Other values are returned as they are; a save refuses those that cannot be stored.
+    """
+    if isinstance(value, FrozenDict):
+        return value
+    if isinstance(value, Mapping):
+        return FrozenDict({key: freeze(item) for key, item in value.items()})
+    if isinstance(value, list | tuple):
+        return tuple(freeze(item) for item in value)
+    return value
+
+
+def freeze_mapping(value: Mapping[str, Any] | None) -> FrozenDict:
+    """Return a frozen copy of a mapping; None is the empty one.
+
+    Raises:
+        TypeError: `value` is no mapping.
+    """
+    if value is None:
+        return FrozenDict()
+    if not isinstance(value, Mapping):
+        raise TypeError(f"a mapping is wanted, not {type(value).__name__}")
+    frozen: FrozenDict = freeze(value)
+    return frozen
+
+
+def thaw(value: Any) -> Any:
+    """Return `value` with plain dicts and lists for mappings and sequences: a copy to work on."""
+    if isinstance(value, Mapping):
+        return {key: thaw(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [thaw(item) for item in value]
+    return value

@@ -1,0 +1,73 @@
+"""Kinds, ids and keys: the names of records."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+import attrs
+
+from statestore.errors import InvalidId, InvalidKind
+
+Revision: TypeAlias = int
+"""How often a record was changed by commits. 0 stands for no record."""
+
+MAX_ID_BYTES = 1024
+
+RESERVED_KINDS = frozenset({"archive", "backups", "logs", "quarantine", "reports"})
+"""Folders of a store that hold no records of their own."""
+
+_KIND = re.compile(r"[a-z][a-z0-9_-]{0,62}[a-z0-9]|[a-z]")
+# Windows keeps these names for devices. Source: Naming Files, learn.microsoft.com.
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
+
+
+@attrs.frozen(order=True)
+class Key:
+    """Which record: its kind and its id."""
+
+    kind: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.id}"
+
+
+def check_kind(kind: object) -> str:
+    """Return `kind` if it may name a family of records and its folder.
+
+    Raises:
+        InvalidKind: it is not 1 to 64 of a-z, 0-9, `_` and `-`, beginning with a letter and ending
+            with no mark; or it is a folder that stores use for something else.
+    """
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind):
+        raise InvalidKind(
+            str(kind), "is not a name of 1 to 64 letters a-z, digits, '-' and '_', a letter first"
+        )
+    if kind in RESERVED_KINDS or kind in _DEVICES:
+        raise InvalidKind(kind, "is reserved; choose another name")
+    return kind
+
+
+def check_id(id: object) -> str:
+    """Return `id` if it may name a record.
+
+    Any text may: slashes, dots, spaces, emoji. Ids are compared exactly, never folded.
+
+    Raises:
+        InvalidId: it is no string, is empty, has a NUL or a lone surrogate, or is longer than
+            `MAX_ID_BYTES` in UTF-8.
+    """
+    if not isinstance(id, str):
+        raise InvalidId(id, "is no string")
+    if not id:
+        raise InvalidId(id, "is empty")
+    if "\0" in id:
+        raise InvalidId(id, "has a NUL character")
+    try:
+        size = len(id.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidId(id, "has a lone surrogate, which is no Unicode text") from error
+    if size > MAX_ID_BYTES:
+        raise InvalidId(id, f"is longer than {MAX_ID_BYTES} bytes in UTF-8")
+    return id

@@ -1,0 +1,104 @@
+"""Reports: what an operation did, and what it could not do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
+from statestore.models.keys import Key
+
+
+@attrs.frozen
+class Failure:
+    """One thing that an operation could not do: which record, doing what, and why.
+
+    `key` is None where no single record is concerned. `operation` is the verb: save, load, convert,
+    backup, restore, import, verify.
+    """
+
+    key: Key | None
+    operation: str
+    error: Exception
+
+    def __str__(self) -> str:
+        return str(self.error)
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """What every report tells.
+
+    Shape: `path` of the store (or what stands for it), `format` the name of its serializer; `items`
+    counts the records that were really written or read, `size_bytes` their bytes as stored;
+    `timestamp` is aware UTC, the end of the operation; `duration_s` is in seconds; `failures` has
+    one entry per record that was left out; `notes` are remarks for people.
+    """
+
+    path: str
+    format: str
+    items: int
+    size_bytes: int
+    timestamp: datetime
+    duration_s: float
+    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class SaveReport(Report):
+    """What a save wrote. `items` counts records written, `deleted` those removed.
+
+    `sequence` is that of the commit; of the last one where there was nothing to save.
+    """
+
+    sequence: int
+    deleted: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class LoadReport(Report):
+    """What a load read. `kept` are the keys whose unsaved local change was kept instead."""
+
+    kept: tuple[Key, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class ConvertReport(Report):
+    """What a conversion rewrote. `unchanged` counts records that were in the format already."""
+
+    unchanged: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class BackupReport(Report):
+    """What a backup holds; its `path` is that of the backup. `counts` is per kind."""
+
+    counts: Mapping[str, int]
+
+
+@attrs.frozen(kw_only=True)
+class RestoreReport(Report):
+    """What a restore did: `items` records written, `deleted` removed, `unchanged` left alone."""
+
+    source: str
+    deleted: int = 0
+    unchanged: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class ImportReport(Report):
+    """What an import added: `conversations` new ones, `messages` in new and in known ones.
+
+    `items` counts the records added or extended; `unchanged` the transcripts known already.
+    """
+
+    conversations: int = 0
+    messages: int = 0
+    unchanged: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class VerifyReport(Report):
+    """What a verification found. `items` counts sound records; every problem is in `failures`."""

@@ -1,0 +1,39 @@
+"""Times as they are stored: RFC 3339 in UTC with microseconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """Return an aware time as `2026-11-20T17:00:00.123456Z`.
+
+    Raises:
+        ValueError: the time names no zone, so nobody knows when it was.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone cannot be stored; use datetime.now(UTC)")
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="microseconds") + "Z"
+
+
+def parse_time(text: object) -> datetime:
+    """Return the time that an RFC 3339 text says, in UTC. Digits beyond microseconds are cut.
+
+    Raises:
+        ValueError: it is no text, no RFC 3339, or names no zone.
+    """
+    if not isinstance(text, str) or not _RFC_3339.fullmatch(text):
+        raise ValueError("a time as 2026-11-20T17:00:00.123456Z is wanted")
+    return datetime.fromisoformat(text.upper()).astimezone(UTC)
+
+
+def time_ns(moment: datetime) -> int:
+    """Return an aware time as nanoseconds since 1970, exactly."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -1,0 +1,107 @@
+"""A table of named implementations, imported when they are named.
+
+Third parties add to it at run time, or through an entry point of their package; a taken name is
+refused. Nothing is imported, and no entry point looked up, before a name asks for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from statestore.errors import MissingExtra, NameTaken, UnknownName
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names and the objects behind them. All methods may be called from any thread."""
+
+    def __init__(self, what: str, *, entry_points: str | None = None) -> None:
+        """Make an empty table.
+
+        Args:
+            what: what the entries are, for messages: "serializer".
+            entry_points: the group in which installed packages add theirs.
+        """
+        self._what = what
+        self._group = entry_points
+        self._makers: dict[str, Callable[[], T]] = {}
+        self._made: dict[str, T] = {}
+        self._extras: dict[str, str] = {}
+        self._lock = threading.RLock()
+        self._scanned = entry_points is None
+
+    def add(self, name: str, value: T | str, *, install: str | None = None) -> None:
+        """Register `value` under `name`.
+
+        Args:
+            value: the object, or "package.module:attribute", called when first named.
+            install: what pip installs if that import fails: "statestore[zstd]".
+        Raises:
+            NameTaken: the name is registered already, by whomever.
+        """
+        with self._lock:
+            if name in self._makers:
+                raise NameTaken(self._what, name)
+            if isinstance(value, str):
+                path = value
+                self._makers[name] = lambda: self._import(path)
+            else:
+                made = value
+                self._makers[name] = lambda: made
+            if install is not None:
+                self._extras[name] = install
+
+    def get(self, name: str) -> T:
+        """Return what is registered under `name`: the same object each time.
+
+        Raises:
+            UnknownName: nothing is, not even in an installed package.
+            MissingExtra: it needs a package that is not installed.
+        """
+        with self._lock:
+            if name not in self._makers:
+                self._scan()
+            if name not in self._makers:
+                raise UnknownName(self._what, name, self.names())
+            if name not in self._made:
+                try:
+                    self._made[name] = self._makers[name]()
+                except ImportError as error:
+                    if name not in self._extras:
+                        raise
+                    raise MissingExtra(self._what, name, self._extras[name]) from error
+            return self._made[name]
+
+    def names(self) -> tuple[str, ...]:
+        """Return all names, in the order of their registration."""
+        with self._lock:
+            self._scan()
+            return tuple(self._makers)
+
+    def _scan(self) -> None:
+        if self._scanned or self._group is None:
+            return
+        from importlib.metadata import entry_points  # slow to import, and seldom needed
+
+        self._scanned = True
+        for point in entry_points(group=self._group):
+            if point.name in self._makers:
+                raise NameTaken(self._what, point.name)
+            self._makers[point.name] = partial(_load, point)
+
+    def _import(self, path: str) -> T:
+        module, _, attribute = path.partition(":")
+        made: T = getattr(import_module(module), attribute)()
+        return made
+
+
+def _load(point: EntryPoint) -> Any:
+    return point.load()()

@@ -1,0 +1,1 @@
+"""Serializers: document ↔ bytes, and telling formats apart by their content."""
