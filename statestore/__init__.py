@@ -1,1 +1,114 @@
 """Keeps the state of an application in plain files, as safely as a database."""
+
+from typing import TYPE_CHECKING, Any
+
+from statestore.errors import (
+    AmbiguousFormat,
+    BackupExists,
+    BackupNotFound,
+    CallbackFailed,
+    CommitRefused,
+    ConfigurationError,
+    Conflict,
+    CorruptRecord,
+    CorruptStore,
+    DecodeError,
+    DuplicateId,
+    EncodeError,
+    HeldKey,
+    InvalidBackup,
+    InvalidId,
+    InvalidKind,
+    InvalidRecord,
+    LoadFailed,
+    MisnamedRecord,
+    MissingExtra,
+    NameTaken,
+    NewerLayout,
+    NewerSchema,
+    NotARecordClass,
+    NotSupported,
+    PartialCommit,
+    ReadOnlyStore,
+    RecordNotFound,
+    SaveFailed,
+    StaleRecord,
+    StateStoreError,
+    StorageError,
+    StoreClosed,
+    StoreNotFound,
+    StructureError,
+    TooDeep,
+    TooLarge,
+    UnknownFormat,
+    UnknownName,
+    UnknownTranscript,
+    UnsafeFile,
+    UnsafeStore,
+)
+
+if TYPE_CHECKING:
+    from statestore.managers.manager import Manager as Manager
+    from statestore.store import Store as Store
+
+__all__ = [
+    "AmbiguousFormat",
+    "BackupExists",
+    "BackupNotFound",
+    "CallbackFailed",
+    "CommitRefused",
+    "ConfigurationError",
+    "Conflict",
+    "CorruptRecord",
+    "CorruptStore",
+    "DecodeError",
+    "DuplicateId",
+    "EncodeError",
+    "HeldKey",
+    "InvalidBackup",
+    "InvalidId",
+    "InvalidKind",
+    "InvalidRecord",
+    "LoadFailed",
+    "Manager",
+    "MisnamedRecord",
+    "MissingExtra",
+    "NameTaken",
+    "NewerLayout",
+    "NewerSchema",
+    "NotARecordClass",
+    "NotSupported",
+    "PartialCommit",
+    "ReadOnlyStore",
+    "RecordNotFound",
+    "SaveFailed",
+    "StaleRecord",
+    "StateStoreError",
+    "StorageError",
+    "Store",
+    "StoreClosed",
+    "StoreNotFound",
+    "StructureError",
+    "TooDeep",
+    "TooLarge",
+    "UnknownFormat",
+    "UnknownName",
+    "UnknownTranscript",
+    "UnsafeFile",
+    "UnsafeStore",
+]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import the front door when it is asked for: catching an error needs none of it."""
+    if name == "Store":
+        from statestore.store import Store
+
+        return Store
+    if name == "Manager":
+        from statestore.managers.manager import Manager
+
+        return Manager
+    raise AttributeError(f"module 'statestore' has no attribute {name!r}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 
 class StateStoreError(Exception):
@@ -35,7 +35,7 @@ class ReportLike(Protocol):
 
 
 def _listed(failures: Sequence[FailureLike], limit: int = 3) -> str:
-    shown = "; ".join(str(failure.error) for failure in failures[:limit])
+    shown = "; ".join(str(failure) for failure in failures[:limit])
     more = len(failures) - limit
     return f"{shown}; and {more} more" if more > 0 else shown
 
@@ -529,7 +529,7 @@ class PartialCommit(StateStoreError):
 
     exit_code = 7
 
-    def __init__(self, commit: object, failures: Sequence[FailureLike]) -> None:
+    def __init__(self, commit: Any, failures: Sequence[FailureLike]) -> None:
         self.commit, self.failures = commit, tuple(failures)
         super().__init__(commit, self.failures)
 

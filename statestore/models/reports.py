@@ -23,7 +23,8 @@ class Failure:
     error: Exception
 
     def __str__(self) -> str:
-        return str(self.error)
+        text = str(self.error)
+        return text if self.key is None or str(self.key) in text else f"{self.key}: {text}"
 
 
 @attrs.frozen(kw_only=True)

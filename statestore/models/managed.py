@@ -1,0 +1,79 @@
+"""The small protocol by which a manager hands over its changes and takes in what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Protocol
+
+import attrs
+
+from statestore.models.changes import Delete, Put, Stored
+from statestore.models.keys import Revision
+from statestore.models.reports import Failure
+
+
+@attrs.frozen
+class Pending:
+    """One unsaved change: what to commit, the revision it was made from, and what to note after.
+
+    `token` is the manager's own: it tells which state of the record the change holds.
+    """
+
+    change: Put | Delete
+    expected: Revision
+    token: object
+
+
+@attrs.frozen
+class Loaded:
+    """A stored record as an object of its class, with what the class has no field for."""
+
+    record: object
+    revision: Revision
+    unknown: Mapping[str, object]
+    token: object
+
+
+class RecordManager(Protocol):
+    """What coordinates records needs of a manager. Any thread may call it."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def schema(self) -> int:
+        """The version of the record class that the manager knows."""
+        ...
+
+    def pending(self) -> tuple[Sequence[Pending], Sequence[Failure]]:
+        """Return all unsaved changes as documents, and a failure for each that cannot be one."""
+        ...
+
+    def saved(self, pending: Pending, revision: Revision) -> None:
+        """Note that a change is durable. The record stays dirty if it was changed since."""
+        ...
+
+    def decode(self, stored: Stored) -> Loaded:
+        """Return a stored record as an object.
+
+        Raises:
+            StructureError, NewerSchema: it does not fit the class that the manager knows.
+        """
+        ...
+
+    def adopt(
+        self, loaded: Mapping[str, Loaded], *, unread: Set[str], discard: bool
+    ) -> Sequence[str]:
+        """Take in all that is stored, at once, and return the ids whose local change was kept.
+
+        What is no longer stored goes, but for the ids in `unread`, which are there and cannot be
+        read.
+
+        Args:
+            discard: drop unsaved changes instead of keeping them.
+        """
+        ...
+
+    def listen(self, on_change: Callable[[], None] | None) -> None:
+        """Call `on_change` after each operation that changed something, outside every lock."""
+        ...
