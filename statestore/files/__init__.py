@@ -1,0 +1,1 @@
+"""The only room that calls the system: files, folders, renames and syncs."""

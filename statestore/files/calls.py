@@ -1,0 +1,112 @@
+"""The system calls that stores make, as a table that tests can replace.
+
+Everything that changes the disk goes through one object of this shape, so that an implementation
+which fails on demand, tears writes or forgets what was not synced can stand in for the system.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import Protocol
+
+
+class Files(Protocol):
+    """System calls on files. Each raises `OSError` as the system does; none retries.
+
+    Names are relative to the folder `dir_fd`; links are never followed.
+    """
+
+    def open(self, name: str, flags: int, mode: int = 0o600, *, dir_fd: int | None = None) -> int:
+        """Open a file and return its descriptor, which child processes do not inherit."""
+        ...
+
+    def read(self, fd: int, size: int) -> bytes:
+        """Return up to `size` bytes; none at the end."""
+        ...
+
+    def write(self, fd: int, data: memoryview) -> int:
+        """Write some of `data` and return how many bytes that was."""
+        ...
+
+    def sync(self, fd: int) -> None:
+        """Return when the content of a file, or the names in a folder, are on the disk."""
+        ...
+
+    def close(self, fd: int) -> None: ...
+
+    def status(self, fd: int) -> os.stat_result: ...
+
+    def status_of(self, name: str, *, dir_fd: int | None = None) -> os.stat_result: ...
+
+    def set_mode(self, fd: int, mode: int) -> None: ...
+
+    def set_mtime(self, fd: int, mtime_ns: int) -> None: ...
+
+    def rename(self, old: str, new: str, *, old_fd: int, new_fd: int) -> None:
+        """Give a file a new name, replacing what has it, in one step."""
+        ...
+
+    def unlink(self, name: str, *, dir_fd: int) -> None: ...
+
+    def mkdir(self, name: str, mode: int, *, dir_fd: int | None = None) -> None: ...
+
+    def rmdir(self, name: str, *, dir_fd: int) -> None: ...
+
+    def names(self, fd: int) -> list[str]:
+        """Return the names in a folder, unsorted."""
+        ...
+
+
+# Python's fsync() does not reach past the drive's cache on macOS; this call does. Source: fsync(2)
+# there. Where it is missing fsync() is enough.
+_FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None)
+
+
+class SystemFiles:
+    """`Files` by the operating system."""
+
+    def open(self, name: str, flags: int, mode: int = 0o600, *, dir_fd: int | None = None) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=dir_fd)
+
+    def read(self, fd: int, size: int) -> bytes:
+        return os.read(fd, size)
+
+    def write(self, fd: int, data: memoryview) -> int:
+        return os.write(fd, data)
+
+    def sync(self, fd: int) -> None:
+        if _FULL_SYNC is None:
+            os.fsync(fd)
+        else:
+            fcntl.fcntl(fd, _FULL_SYNC)
+
+    def close(self, fd: int) -> None:
+        os.close(fd)
+
+    def status(self, fd: int) -> os.stat_result:
+        return os.fstat(fd)
+
+    def status_of(self, name: str, *, dir_fd: int | None = None) -> os.stat_result:
+        return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+
+    def set_mode(self, fd: int, mode: int) -> None:
+        os.fchmod(fd, mode)
+
+    def set_mtime(self, fd: int, mtime_ns: int) -> None:
+        os.utime(fd, ns=(mtime_ns, mtime_ns))
+
+    def rename(self, old: str, new: str, *, old_fd: int, new_fd: int) -> None:
+        os.replace(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
+
+    def unlink(self, name: str, *, dir_fd: int) -> None:
+        os.unlink(name, dir_fd=dir_fd)
+
+    def mkdir(self, name: str, mode: int, *, dir_fd: int | None = None) -> None:
+        os.mkdir(name, mode, dir_fd=dir_fd)
+
+    def rmdir(self, name: str, *, dir_fd: int) -> None:
+        os.rmdir(name, dir_fd=dir_fd)
+
+    def names(self, fd: int) -> list[str]:
+        return os.listdir(fd)
