@@ -1,0 +1,1 @@
+"""Drivers: where bytes live. One seam, and the implementations behind it."""

@@ -1,0 +1,188 @@
+"""The seam behind which records are kept, and what an implementation says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Protocol, TypeAlias
+
+import attrs
+
+from statestore.files.folders import Mark
+from statestore.models.changes import Change, Commit, Stored
+from statestore.models.envelopes import Envelope
+from statestore.models.keys import Key, Revision
+from statestore.models.reports import Failure
+from statestore.serializers.serializer import Serializer
+
+Clock: TypeAlias = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the present time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@attrs.frozen(kw_only=True)
+class DriverTraits:
+    """What a driver promises besides the seam. Ask these, never its class."""
+
+    name: str
+    durable: bool
+    """What was committed survives the process, and a power cut."""
+    atomic: bool
+    """A commit happens wholly or not at all. If not, `commit` may raise `PartialCommit`."""
+    feed: bool
+    """`changes()` tells what was committed before."""
+
+
+@attrs.frozen
+class RecordFile:
+    """One record's file. `name` is that in the folder of its kind."""
+
+    key: Key
+    name: str
+    data: bytes
+    mark: Mark
+    envelope: Envelope
+    format: str
+
+    @property
+    def path(self) -> str:
+        """The path of the file relative to the store."""
+        return f"{self.key.kind}/{self.name}"
+
+
+@attrs.frozen
+class Rewritten:
+    """What rewriting the files of one kind came to."""
+
+    items: int = 0
+    unchanged: int = 0
+    size_bytes: int = 0
+    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class RecordFiles(Protocol):
+    """The files of a driver that keeps one readable file per record."""
+
+    @property
+    def path(self) -> str:
+        """The absolute path of the folder that holds the folders of the kinds."""
+        ...
+
+    @property
+    def serializer(self) -> Serializer:
+        """What the next files are written with."""
+        ...
+
+    def use(self, serializer: Serializer, *, remember: bool = False) -> None:
+        """Write the next files with `serializer`; `remember` makes it the store's format."""
+        ...
+
+    def prepare(self, kind: str) -> None:
+        """Make the folder of a kind, for good."""
+        ...
+
+    def entries(self, kind: str) -> Iterator[RecordFile | Failure]:
+        """Yield the file of each record, in the order of names; one at a time is in memory."""
+        ...
+
+    def strangers(self, kind: str) -> Sequence[str]:
+        """Return the paths, relative to the store, of what is no record file: it is left alone."""
+        ...
+
+    def rewrite(self, kind: str, serializer: Serializer) -> Rewritten:
+        """Write each record of a kind with `serializer`; its content and revision stay.
+
+        Each file changes at once or not at all; stopped half way, the others are as they were.
+        """
+        ...
+
+    def set_aside(self, failure: Failure) -> str:
+        """Move what could not be read to quarantine, with the reason; return its new path."""
+        ...
+
+
+class Driver(Protocol):
+    """Keeps records. Any thread may call it; calls that change take their turns."""
+
+    @property
+    def traits(self) -> DriverTraits: ...
+
+    @property
+    def path(self) -> str:
+        """What people call the place: a folder, a URL."""
+        ...
+
+    @property
+    def store_id(self) -> str:
+        """What tells this store from every other; empty where it says nothing of itself."""
+        ...
+
+    @property
+    def sequence(self) -> int:
+        """The sequence of the last commit that is known; 0 before the first.
+
+        Counted from the opening where the traits say that the driver keeps no feed.
+        """
+        ...
+
+    @property
+    def record_files(self) -> RecordFiles | None:
+        """The files of the records, where the driver keeps such files."""
+        ...
+
+    def commit(self, changes: Sequence[Change], expect: Mapping[Key, Revision]) -> Commit:
+        """Make `changes`, in their order, as one commit; durable when it returns.
+
+        Each key changed takes the next revision, one above the highest that it ever had. No
+        changes make no commit: the last one is returned again.
+
+        Args:
+            expect: the revision that a key must have now; 0 means that it must not exist. Keys
+                that are not in it are not checked. A delete of what is gone is no conflict.
+        Raises:
+            CommitRefused: nothing was written; per key a `Conflict`, `HeldKey`, `InvalidId`,
+                `InvalidKind`, `EncodeError` or `RecordNotFound` (a patch of nothing).
+            PartialCommit: some changes are durable, others not (only where not `traits.atomic`).
+            StorageError: nothing was written.
+            ReadOnlyStore: the driver was opened for reading.
+        """
+        ...
+
+    def read(self, key: Key) -> Stored:
+        """Return a record as it is stored.
+
+        Raises:
+            RecordNotFound: there is none.
+            CorruptRecord, UnsafeFile, StorageError: there is something that cannot be read.
+        """
+        ...
+
+    def scan(self, kind: str) -> Iterator[Stored | Failure]:
+        """Yield every record of a kind, ordered by file name or id, and a failure for each that
+        cannot be read. Memory is bounded by the largest record, not by their number.
+        """
+        ...
+
+    def kinds(self) -> Sequence[str]:
+        """Return the kinds of which there may be records, sorted."""
+        ...
+
+    def changes(self, after: int) -> Iterator[Commit]:
+        """Yield the commits with a sequence above `after`, in order.
+
+        Raises:
+            NotSupported: the driver keeps no feed.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Return when all that is visible outside is up to date."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything held. Twice is harmless; other calls then raise `StoreClosed`."""
+        ...

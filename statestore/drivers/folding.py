@@ -1,0 +1,75 @@
+"""What all drivers do alike with a batch of changes before they write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from statestore.errors import Conflict, EncodeError, RecordNotFound
+from statestore.models.changes import Change, Delete, Patch, Put, apply_patch
+from statestore.models.keys import Key, Revision, check_id, check_kind
+
+
+@attrs.frozen
+class Base:
+    """A record before or after some changes: the version of its class, and its document."""
+
+    schema: int
+    document: Mapping[str, Any]
+
+
+def group(changes: Sequence[Change], expect: Mapping[Key, Revision]) -> dict[Key, list[Change]]:
+    """Return the changes of each key, in their order; none for keys that are only expected."""
+    grouped: dict[Key, list[Change]] = {}
+    for change in changes:
+        grouped.setdefault(change.key, []).append(change)
+    for key in expect:
+        grouped.setdefault(key, [])
+    return grouped
+
+
+def fold(key: Key, base: Base | None, changes: Sequence[Change]) -> Base | None:
+    """Return what a record is after `changes` of its key; None if it is gone.
+
+    Raises:
+        InvalidKind, InvalidId: the key cannot be stored.
+        RecordNotFound: a patch of a record that is not there.
+        EncodeError: a document whose id is not the key's, or a patch that does not fit.
+    """
+    check_kind(key.kind)
+    check_id(key.id)
+    for change in changes:
+        if isinstance(change, Delete):
+            base = None
+        elif isinstance(change, Put):
+            if change.document.get("id") != key.id:
+                raise EncodeError("$.id", f"it is not the id of its key, {str(key)!r}")
+            base = Base(change.schema, change.document)
+        elif base is None:
+            raise RecordNotFound(key.kind, key.id)
+        else:
+            base = Base(base.schema, apply_patch(base.document, change))
+    return base
+
+
+def refuse_mismatch(
+    key: Key, expect: Mapping[Key, Revision], found: Revision, changes: Sequence[Change]
+) -> None:
+    """Check that a key is at the revision that was expected, if one was.
+
+    Raises:
+        Conflict: it is not. Deleting what is gone already is none, whoever removed it.
+    """
+    expected = expect.get(key)
+    if expected is None or expected == found:
+        return
+    if not found and changes and all(isinstance(change, Delete) for change in changes):
+        return
+    raise Conflict(key.kind, key.id, expected, found)
+
+
+def needs_document(changes: Sequence[Change]) -> bool:
+    """Say whether what a key held before matters to the outcome of `changes`."""
+    return bool(changes) and isinstance(changes[0], Patch)

@@ -1,0 +1,189 @@
+"""The folder of one kind: its record files, told from everything else that lies there."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import attrs
+
+from statestore.drivers.driver import RecordFile
+from statestore.drivers.names import file_stem, guess_id, split_name
+from statestore.errors import (
+    CorruptRecord,
+    DecodeError,
+    InvalidId,
+    MisnamedRecord,
+    StateStoreError,
+)
+from statestore.files.folders import TEMPORARY_PREFIX, Folder, Mark
+from statestore.models.documents import MAX_SIZE_BYTES
+from statestore.models.envelopes import Envelope
+from statestore.models.keys import Key, check_id
+from statestore.models.reports import Failure
+from statestore.serializers import decode, extensions
+
+
+@attrs.frozen
+class Found:
+    """All that lies under one stem: the record's file, older ones, rivals, and what is unreadable.
+
+    `stale` were replaced by `record` and may go. `rivals` have its revision but another content.
+    `unreadable` has one failure per file, in the order of `unreadable_names`.
+    """
+
+    record: RecordFile | None = None
+    stale: tuple[RecordFile, ...] = ()
+    rivals: tuple[RecordFile, ...] = ()
+    unreadable: tuple[Failure, ...] = ()
+    unreadable_names: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of it."""
+        if self.record is None:
+            return ()
+        told = [f"{old.path}: an older copy of {self.record.path}, not used" for old in self.stale]
+        told += [
+            f"{rival.path}: differs from {self.record.path} at the same revision; "
+            "the one saved last is used, the other kept"
+            for rival in self.rivals
+        ]
+        return tuple(told)
+
+
+class KindFolder:
+    """One kind's folder, held open."""
+
+    def __init__(self, kind: str, folder: Folder) -> None:
+        self.kind, self.folder = kind, folder
+
+    def stems(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield each stem of a record's file with the names that have it, sorted."""
+        known = extensions()
+        grouped: dict[str, list[str]] = {}
+        for name in self.folder.names():
+            parts = split_name(name, known)
+            if parts is not None:
+                grouped.setdefault(parts[0], []).append(name)
+        yield from grouped.items()
+
+    def strangers(self) -> list[str]:
+        """Return the names of what is no record's file and nothing of a manager's."""
+        known = extensions()
+        return [
+            name
+            for name in self.folder.names()
+            if split_name(name, known) is None and not name.startswith("@")
+        ]
+
+    def marks(self, stem: str) -> dict[str, Mark | StateStoreError]:
+        """Return what lies under a stem, without reading it: marks, or why it is no plain file."""
+        marks: dict[str, Mark | StateStoreError] = {}
+        for extension in extensions():
+            name = stem + extension
+            try:
+                mark = self.folder.mark(name)
+            except StateStoreError as error:
+                marks[name] = error
+            else:
+                if mark is not None:
+                    marks[name] = mark
+        return marks
+
+    def read(self, name: str) -> RecordFile | None:
+        """Return a record's file, or None if there is no such file.
+
+        Raises:
+            CorruptRecord: its bytes are no record, or not one of this name and kind.
+            UnsafeFile, StorageError: it is no plain file, or the system refused.
+        """
+        path = f"{self.kind}/{name}"
+        try:
+            content = self.folder.read(name, MAX_SIZE_BYTES)
+            if content is None:
+                return None
+            serializer, document = decode(content.data)
+        except DecodeError as error:
+            raise CorruptRecord(path, str(error)) from error
+        try:
+            envelope = Envelope.from_document(document)
+        except ValueError as error:
+            raise CorruptRecord(path, str(error)) from error
+        if envelope.kind != self.kind:
+            raise CorruptRecord(path, f"its envelope says the kind {envelope.kind!r}")
+        try:
+            id = check_id(envelope.data.get("id"))
+        except InvalidId as error:
+            raise CorruptRecord(path, str(error)) from error
+        parts = split_name(name, extensions())
+        if parts is None or file_stem(id) != parts[0]:
+            raise MisnamedRecord(path, id, file_stem(id) + serializer.extension)
+        return RecordFile(
+            Key(self.kind, id), name, content.data, content.mark, envelope, serializer.name
+        )
+
+    def find(self, stem: str, names: Iterable[str], preferred_extension: str) -> Found:
+        """Read everything under a stem and tell which file is the record's.
+
+        The highest revision is; of several copies with one content the one in the preferred format;
+        of several contents with one revision the one saved last.
+        """
+        readable: list[RecordFile] = []
+        unreadable: list[Failure] = []
+        unreadable_names: list[str] = []
+        for name in names:
+            try:
+                record = self.read(name)
+            except StateStoreError as error:
+                unreadable.append(Failure(Key(self.kind, guess_id(stem)), "load", error))
+                unreadable_names.append(name)
+            else:
+                if record is not None:
+                    readable.append(record)
+        bad = tuple(unreadable), tuple(unreadable_names)
+        if not readable:
+            return Found(None, (), (), *bad)
+        if len(readable) == 1:
+            return Found(readable[0], (), (), *bad)
+        chosen = max(
+            readable,
+            key=lambda one: (
+                one.envelope.revision,
+                one.envelope.saved_at,
+                one.mark.mtime_ns,
+                one.name == stem + preferred_extension,
+            ),
+        )
+        copies = [one for one in readable if _same_content(one, chosen)]
+        for copy in copies:
+            if copy.name == stem + preferred_extension:
+                chosen = copy
+        others = [one for one in readable if one is not chosen]
+        rivals = [
+            one
+            for one in others
+            if one.envelope.revision == chosen.envelope.revision and not _same_content(one, chosen)
+        ]
+        stale = [one for one in others if one not in rivals]
+        return Found(chosen, tuple(stale), tuple(rivals), *bad)
+
+
+def leftovers(names: Sequence[str]) -> list[str]:
+    """Return those names that a save which was cut off has left behind."""
+    return [name for name in names if name.startswith(TEMPORARY_PREFIX)]
+
+
+def checksum(data: bytes) -> int:
+    """Return what tells changed bytes from the same bytes written again."""
+    return zlib.crc32(data)
+
+
+def _same_content(one: RecordFile, other: RecordFile) -> bool:
+    mine, theirs = one.envelope, other.envelope
+    return (mine.revision, mine.schema, mine.data, mine.extra) == (
+        theirs.revision,
+        theirs.schema,
+        theirs.data,
+        theirs.extra,
+    )

@@ -1,0 +1,141 @@
+"""The driver that keeps records in memory, for tests and for state that need not last."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+import orjson
+
+from statestore.drivers.driver import Clock, DriverTraits, utc_now
+from statestore.drivers.folding import Base, fold, group, needs_document, refuse_mismatch
+from statestore.errors import CommitRefused, RecordNotFound, StateStoreError, StoreClosed
+from statestore.models.changes import Change, Commit, Stored
+from statestore.models.documents import check_document
+from statestore.models.keys import Key, Revision
+from statestore.models.reports import Failure
+
+_TRAITS = DriverTraits(name="memory", durable=False, atomic=True, feed=True)
+
+
+@attrs.frozen
+class _Kept:
+    stored: Stored
+    data: bytes
+
+
+class MemoryDriver:
+    """Keeps records as bytes in a dict: what is read is a copy, as from a disk."""
+
+    traits = _TRAITS
+    record_files = None
+
+    def __init__(self, path: str = "memory:", *, clock: Clock = utc_now) -> None:
+        """Begin empty. `path` is what messages call the place."""
+        self.path = path
+        self.store_id = secrets.token_hex(16)
+        self._clock = clock
+        self._kept: dict[Key, _Kept] = {}
+        self._revisions: dict[Key, Revision] = {}
+        self._commits: list[Commit] = []
+        self._lock = threading.RLock()
+        self._closed = False
+
+    @property
+    def sequence(self) -> int:
+        """See `Driver.sequence`."""
+        with self._lock:
+            return len(self._commits)
+
+    def commit(self, changes: Sequence[Change], expect: Mapping[Key, Revision]) -> Commit:
+        """See `Driver.commit`."""
+        with self._lock:
+            self._want_open()
+            now = self._clock()
+            if self._commits:
+                now = max(now, self._commits[-1].committed_at)
+            if not changes:
+                return self._commits[-1] if self._commits else Commit(0, now, {})
+            planned: dict[Key, _Kept | None] = {}
+            revisions: dict[Key, Revision] = {}
+            failures: list[Failure] = []
+            for key, own in group(changes, expect).items():
+                try:
+                    kept = self._kept.get(key)
+                    refuse_mismatch(key, expect, kept.stored.revision if kept else 0, own)
+                    result = fold(key, self._base(kept, own), own) if own else None
+                    if not own or (kept is None and result is None):
+                        continue
+                    revisions[key] = self._revisions.get(key, 0) + 1
+                    if result is None:
+                        planned[key] = None
+                        continue
+                    check_document(result.document)
+                    data = orjson.dumps(result.document)
+                    planned[key] = _Kept(
+                        Stored(key, {}, result.schema, revisions[key], now, len(data)), data
+                    )
+                except StateStoreError as error:
+                    failures.append(Failure(key, "save", error))
+            if failures:
+                raise CommitRefused(failures)
+            for key, new in planned.items():
+                if new is None:
+                    del self._kept[key]
+                else:
+                    self._kept[key] = new
+            self._revisions.update(revisions)
+            size = sum(len(new.data) for new in planned.values() if new)
+            commit = Commit(len(self._commits) + 1, now, revisions, size)
+            self._commits.append(commit)
+            return commit
+
+    def read(self, key: Key) -> Stored:
+        """See `Driver.read`."""
+        with self._lock:
+            self._want_open()
+            if key not in self._kept:
+                raise RecordNotFound(key.kind, key.id)
+            return self._load(self._kept[key])
+
+    def scan(self, kind: str) -> Iterator[Stored | Failure]:
+        """See `Driver.scan`. Records are those of the moment when the scan began."""
+        with self._lock:
+            self._want_open()
+            kept = [self._kept[key] for key in sorted(self._kept) if key.kind == kind]
+        for one in kept:
+            yield self._load(one)
+
+    def kinds(self) -> Sequence[str]:
+        """See `Driver.kinds`."""
+        with self._lock:
+            return sorted({key.kind for key in self._kept})
+
+    def changes(self, after: int) -> Iterator[Commit]:
+        """See `Driver.changes`."""
+        with self._lock:
+            self._want_open()
+            commits = self._commits[after:]
+        yield from commits
+
+    def flush(self) -> None:
+        """See `Driver.flush`: memory is always up to date."""
+
+    def close(self) -> None:
+        """See `Driver.close`."""
+        self._closed = True
+
+    def _base(self, kept: _Kept | None, changes: Sequence[Change]) -> Base | None:
+        if kept is None:
+            return None
+        document = self._load(kept).document if needs_document(changes) else {}
+        return Base(kept.stored.schema, document)
+
+    def _load(self, kept: _Kept) -> Stored:
+        return attrs.evolve(kept.stored, document=orjson.loads(kept.data))
+
+    def _want_open(self) -> None:
+        if self._closed:
+            raise StoreClosed(self.path)

@@ -1,0 +1,71 @@
+"""File names of records: readable, safe on every system, never two ids alike.
+
+The rules: letters, digits, `.`, `_` and `-` stay, other bytes of the id's UTF-8 become `%XX`. An id
+that some system could confuse or refuse (upper-case letters, a device's name, a dot or space at an
+end, over 120 bytes) is cut to 120 at most and gets `~` and 12 characters of its SHA-256 in base32.
+The id inside the file is the true one; the name is only ever computed from it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+MAX_STEM_BYTES = 120
+_HASH_CHARACTERS = 12
+
+_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+_READABLE = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,119}")
+# Windows takes these for devices, with any extension. Source: Naming Files, learn.microsoft.com.
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.DOTALL)
+_HASHED = re.compile(r"~[a-z2-7]{12}$")
+
+
+def file_stem(id: str) -> str:
+    """Return the name of a record's file without its extension. `id` has passed `check_id`."""
+    if _READABLE.fullmatch(id) and id[-1] != "." and not _DEVICE.fullmatch(id):
+        return id
+    raw = id.encode()
+    stem = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
+    if (
+        id == id.lower()
+        and not _DEVICE.fullmatch(id)
+        and id[0] not in ". "
+        and id[-1] not in ". "
+        and len(stem) <= MAX_STEM_BYTES
+    ):
+        return stem
+    digest = base64.b32encode(hashlib.sha256(raw).digest())[:_HASH_CHARACTERS].decode().lower()
+    return f"{_cut(stem)}~{digest}"
+
+
+def split_name(name: str, extensions: Sequence[str]) -> tuple[str, str] | None:
+    """Return the stem and the extension of a file's name, or None if it is no record's name.
+
+    Args:
+        extensions: those of all known serializers, longest first.
+    """
+    if "@" in name:  # temporary files and what managers keep: no id has this sign in its name
+        return None
+    for extension in extensions:
+        if name.endswith(extension) and len(name) > len(extension):
+            return name[: -len(extension)], extension
+    return None
+
+
+def guess_id(stem: str) -> str:
+    """Return the id that a file's stem suggests: a word for messages where nothing better is."""
+    return unquote(_HASHED.sub("", stem), errors="replace")
+
+
+def _cut(stem: str) -> str:
+    if len(stem) <= MAX_STEM_BYTES:
+        return stem
+    cut = stem[:MAX_STEM_BYTES]
+    for length in (1, 2):  # never through the middle of an escape
+        if cut[-length] == "%":
+            return cut[:-length]
+    return cut
