@@ -1,0 +1,45 @@
+"""Managers: the live records of each kind and the operations of its domain."""
+
+from statestore.managers.conversations import Conversation, ConversationManager
+from statestore.managers.fields import extra_field
+from statestore.managers.focus import Focus, FocusChain, FocusManager
+from statestore.managers.manager import Manager
+from statestore.managers.messages import (
+    Message,
+    Part,
+    ToolCall,
+    image_part,
+    text_part,
+    tool_result_part,
+    tool_use_part,
+)
+from statestore.managers.sessions import Session, SessionManager, SessionMode, SessionStatus
+from statestore.managers.tasks import LogEntry, Progress, Task, TaskManager, TaskStatus
+from statestore.models.documents import FrozenDict
+
+__all__ = [
+    "Conversation",
+    "ConversationManager",
+    "Focus",
+    "FocusChain",
+    "FocusManager",
+    "FrozenDict",
+    "LogEntry",
+    "Manager",
+    "Message",
+    "Part",
+    "Progress",
+    "Session",
+    "SessionManager",
+    "SessionMode",
+    "SessionStatus",
+    "Task",
+    "TaskManager",
+    "TaskStatus",
+    "ToolCall",
+    "extra_field",
+    "image_part",
+    "text_part",
+    "tool_result_part",
+    "tool_use_part",
+]

@@ -1,0 +1,431 @@
+"""Records ↔ documents: what a class's fields look like when they are stored.
+
+Strict both ways: nothing is converted silently. A number where a text belongs, a text where a list
+belongs, an unknown enum value: each is a problem with a path, and the record stays where it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+from collections.abc import Callable, Mapping, Sequence, Set
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from functools import partial
+from pathlib import Path, PurePath
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import attrs
+import cattrs
+import orjson
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+from cattrs.strategies import configure_union_passthrough
+
+from statestore.errors import EncodeError, NotARecordClass, StateStoreError
+from statestore.models.documents import FrozenDict, check_document, freeze_mapping
+from statestore.models.times import format_time, parse_time
+
+R = TypeVar("R")
+
+EXTRA = "statestore.extra"
+"""Metadata of the field, a `FrozenDict`, in which a class keeps fields that it does not know."""
+
+
+FROZEN = "statestore.frozen"
+"""Metadata of a field whose value is frozen on the way in, whatever its type says."""
+
+
+class Misfit(ValueError):
+    """A document does not fit a class; `problems` has a line for each field, with its path."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.problems = tuple(problems)
+
+
+class Codec(Generic[R]):
+    """Turns records of one class into documents and back. Without state: any thread may use it.
+
+    Texts, integers, floats, booleans, None, lists, tuples, dicts with text keys, nested attrs
+    classes, enums (as their values), `datetime` (RFC 3339), `date`, `timedelta` (seconds), `bytes`
+    (base64), `UUID`, `Decimal`, paths and sets (as sorted lists) are stored. A field of type `Any`
+    takes only what JSON has; anything else in it is refused, as it would come back as another type.
+    """
+
+    def __init__(self, record_class: type[R]) -> None:
+        """Prepare the class.
+
+        Raises:
+            NotARecordClass: it is no attrs class with an `id: str`.
+        """
+        self.record_class = record_class
+        name = getattr(record_class, "__qualname__", repr(record_class))
+        if not attrs.has(record_class):
+            raise NotARecordClass(name, "it is no attrs class; decorate it with @attrs.frozen")
+        try:
+            self._hints = get_type_hints(record_class)
+        except NameError as error:
+            raise NotARecordClass(name, f"a type in it is not known: {error}") from error
+        if self._hints.get("id") is not str:
+            raise NotARecordClass(name, "it has no field `id: str`")
+        fields = attrs.fields(record_class)
+        self._names = frozenset(field.name for field in fields if field.init)
+        self._extra = _extra_field(record_class)
+        self.is_immutable = is_immutable(record_class)
+        try:
+            self._encode = _converter(detailed=False).get_unstructure_hook(record_class)
+            self._decode = _converter(detailed=False).get_structure_hook(record_class)
+            self._explain = _converter(detailed=True).get_structure_hook(record_class)
+        except cattrs.errors.StructureHandlerNotFoundError as error:
+            raise NotARecordClass(name, str(error)) from error
+
+    def encode(self, record: R) -> dict[str, Any]:
+        """Return a record as a document, its fields in the order of the class.
+
+        Raises:
+            EncodeError: a value of it cannot be stored.
+        """
+        try:
+            encoded: dict[str, Any] = self._encode(record)
+        except StateStoreError:
+            raise
+        except Exception as error:
+            raise EncodeError("$", f"{type(error).__name__}: {error}") from error
+        return encoded
+
+    def decode(self, document: Mapping[str, Any]) -> tuple[R, FrozenDict]:
+        """Return the record that a document holds, and its fields that the class has none for.
+
+        Raises:
+            Misfit: it does not fit the class.
+        """
+        unknown = FrozenDict()
+        if self._extra is None and not self._names.issuperset(document):
+            unknown = freeze_mapping({k: v for k, v in document.items() if k not in self._names})
+            document = {k: v for k, v in document.items() if k in self._names}
+        try:
+            record: R = self._decode(document, self.record_class)
+        except Exception as error:
+            raise Misfit(self._problems(document, error)) from error
+        return record, unknown
+
+    def check_round_trip(self, document: Mapping[str, Any]) -> None:
+        """Check that what is written of a record will be read back as the same.
+
+        Raises:
+            EncodeError: a value cannot be stored, or would come back as something else.
+        """
+        check_document(document)
+        try:
+            record, unknown = self.decode(document)
+        except Misfit as error:
+            raise EncodeError("$", "; ".join(error.problems)) from error
+        again = {**self.encode(record), **unknown}
+        for name, value in document.items():
+            if orjson.dumps(again.get(name)) != orjson.dumps(value):
+                raise EncodeError(f"$.{name}", "it would be read back as something else")
+
+    def _problems(self, document: Mapping[str, Any], error: Exception) -> list[str]:
+        try:
+            self._explain(document, self.record_class)
+        except Exception as explained:  # noqa: BLE001 # to be told in the words of a Misfit
+            problems = cattrs.transform_error(explained, format_exception=_worded)
+            return [problem.replace(" @ $", " at $") for problem in problems]
+        return [f"{type(error).__name__}: {error}"]
+
+
+def own_shape(type_: object, *, write: Callable[[Any], Any], read: Callable[[Any], Any]) -> None:
+    """Make fields annotated with `type_` be stored as `write` says; `read` is its inverse.
+
+    For the shapes of the built-in records, before the first codec of a class that has them is made.
+    """
+    for detailed in (False, True):
+        converter = _converter(detailed=detailed)
+        converter.register_unstructure_hook_func(partial(_equals, type_), write)
+        converter.register_structure_hook_func(partial(_equals, type_), partial(_read_own, read))
+
+
+def is_immutable(type_: object) -> bool:
+    """Say whether no value of a type can change, not even deep inside."""
+    return _is_immutable(type_, set())
+
+
+# --- which values can change ----------------------------------------------------------
+
+_SCALARS = (str, int, float, bool, bytes, NoneType, Decimal, uuid.UUID)
+_IMMUTABLE = (*_SCALARS, date, datetime, timedelta, PurePath, Enum, FrozenDict)
+
+
+def _is_immutable(type_: object, seen: set[object]) -> bool:
+    if type_ in seen or type_ is None or type_ is Ellipsis:
+        return True
+    origin, args = get_origin(type_), get_args(type_)
+    if origin is Literal:
+        return True
+    if origin is Annotated:
+        return _is_immutable(args[0], seen)
+    if origin in (Union, UnionType, tuple, frozenset):
+        return all(_is_immutable(arg, seen) for arg in args)
+    if not isinstance(type_, type):
+        return False
+    if issubclass(type_, _IMMUTABLE):
+        return True
+    if not attrs.has(type_) or not attrs.inspect(type_).is_frozen:
+        return False
+    seen.add(type_)
+    hints = get_type_hints(type_)
+    return all(
+        field.metadata.get(FROZEN) or _is_immutable(hints[field.name], seen)
+        for field in attrs.fields(type_)
+    )
+
+
+# --- hooks ----------------------------------------------------------------------------
+
+_converters: dict[bool, cattrs.Converter] = {}
+
+
+def _converter(*, detailed: bool) -> cattrs.Converter:
+    if detailed not in _converters:
+        _converters[detailed] = _made_converter(detailed=detailed)
+    return _converters[detailed]
+
+
+def _made_converter(*, detailed: bool) -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=detailed)
+    # What stands in a field of type Any goes through as it is: converted, it would come back as
+    # another type, and nobody would know.
+    converter.register_unstructure_hook_func(lambda t: t is Any, _as_it_is)
+    for scalar in (str, int, bool):
+        converter.register_structure_hook(scalar, partial(_exactly, scalar))
+    converter.register_structure_hook(float, _to_float)
+    converter.register_unstructure_hook(float, _from_float)
+    for type_, write, read in _TEXTS:
+        converter.register_unstructure_hook(type_, write)
+        converter.register_structure_hook(type_, partial(_from_text, read))
+    converter.register_unstructure_hook(timedelta, timedelta.total_seconds)
+    converter.register_structure_hook(timedelta, lambda v, _: timedelta(seconds=_to_float(v, _)))
+    converter.register_structure_hook_func(_is_enum, _to_enum)
+    converter.register_unstructure_hook_func(_is_frozen_dict, _as_it_is)
+    converter.register_structure_hook_func(_is_frozen_dict, _to_frozen_dict)
+    configure_union_passthrough(Union[str, int, float, bool, None], converter)  # noqa: UP007 # a runtime value
+    converter.register_unstructure_hook_factory(_is_set, _set_writer)
+    converter.register_unstructure_hook_factory(attrs.has, _attrs_writer)
+    converter.register_structure_hook_factory(attrs.has, _attrs_reader)
+    return converter
+
+
+def _attrs_writer(cls: type, converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
+    for enum in _enums(tuple(get_type_hints(cls).values())):
+        # By class: as a text, which many enums are too, a member would be written as itself.
+        converter.register_unstructure_hook(enum, _from_enum)
+    write: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(cls, converter)
+    extra = _extra_field(cls)
+    if extra is None:
+        return write
+    names = {field.name for field in attrs.fields(cls)}
+
+    def write_with_extra(record: Any) -> dict[str, Any]:
+        fields = write(record)
+        more = fields[extra]
+        if not more:
+            del fields[extra]
+            return fields
+        taken = names.intersection(more)
+        if taken:
+            raise EncodeError(f"$.{min(taken)}", f"it is a field, so it cannot be in {extra} too")
+        spliced: dict[str, Any] = {}
+        for name, value in fields.items():
+            if name == extra:
+                spliced.update(more)
+            else:
+                spliced[name] = value
+        return spliced
+
+    return write_with_extra
+
+
+def _attrs_reader(cls: type, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    read: Callable[[Any, Any], Any] = make_dict_structure_fn(cls, converter)
+    extra = _extra_field(cls)
+    hints = get_type_hints(cls)
+    names = frozenset(field.name for field in attrs.fields(cls) if field.init)
+    lists = tuple(name for name in names if _holds_lists(hints[name]))
+
+    def checked(value: Any, _: Any) -> Any:
+        if not isinstance(value, dict):
+            raise Misfit(["a mapping is wanted"])
+        for name in lists:
+            if isinstance(value.get(name), str | dict):
+                raise Misfit([f"{name} is no list"])
+        if extra is None:
+            if not names.issuperset(value):
+                unknown = min(str(key) for key in value if key not in names)
+                reason = (
+                    f"{unknown} is not known to {cls.__name__}, which has no field to keep it in; "
+                    "add `extra: FrozenDict = extra_field()` to the class"
+                )
+                raise Misfit([reason])
+            return read(value, cls)
+        known = {key: item for key, item in value.items() if key in names and key != extra}
+        if len(known) != len(value):
+            more = {key: item for key, item in value.items() if key not in known}
+            known[extra] = freeze_mapping(more)
+        return read(known, cls)
+
+    return checked
+
+
+def _enums(types: Sequence[Any]) -> set[type[Enum]]:
+    found = {type_ for type_ in types if _is_enum(type_)}
+    return found.union(*(_enums(get_args(type_)) for type_ in types))
+
+
+def _extra_field(cls: type) -> str | None:
+    for field in attrs.fields(cls):
+        if field.metadata.get(EXTRA):
+            return str(field.name)
+    return None
+
+
+def _holds_lists(type_: object) -> bool:
+    origin = get_origin(type_)
+    if origin in (Union, UnionType):
+        args = [arg for arg in get_args(type_) if arg is not NoneType]
+        return len(args) == 1 and _holds_lists(args[0])
+    if origin is Annotated:
+        return _holds_lists(get_args(type_)[0])
+    plain = origin or type_
+    return (
+        isinstance(plain, type)
+        and issubclass(plain, Sequence | Set)
+        and not issubclass(plain, str | bytes)
+    )
+
+
+def _exactly(wanted: type, value: Any, _: Any) -> Any:
+    if type(value) is not wanted:
+        raise Misfit([f"a value of type {wanted.__name__} is wanted"])
+    return value
+
+
+def _to_float(value: Any, _: Any) -> float:
+    if type(value) is not float and type(value) is not int:
+        raise Misfit(["a number is wanted"])
+    return float(value)
+
+
+def _from_float(value: Any) -> Any:
+    return float(value) if type(value) is int else value
+
+
+def _from_text(read: Callable[[str], Any], value: Any, _: Any) -> Any:
+    if type(value) is not str:
+        raise Misfit(["a text is wanted"])
+    try:
+        return read(value)
+    except (ValueError, InvalidOperation, binascii.Error) as error:
+        raise Misfit([f"the text is not of the form wanted ({type(error).__name__})"]) from error
+
+
+def _write_time(moment: datetime) -> str:
+    try:
+        return format_time(moment)
+    except ValueError as error:
+        raise EncodeError("$", str(error)) from error
+
+
+def _write_bytes(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _read_bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+_TEXTS: tuple[tuple[Any, Callable[[Any], Any], Callable[[str], Any]], ...] = (
+    (datetime, _write_time, parse_time),
+    (date, date.isoformat, date.fromisoformat),
+    (bytes, _write_bytes, _read_bytes),
+    (uuid.UUID, str, uuid.UUID),
+    (Decimal, str, Decimal),
+    (Path, str, Path),
+    (PurePath, str, PurePath),
+)
+
+
+def _equals(wanted: object, type_: object) -> bool:
+    return type_ == wanted
+
+
+def _read_own(read: Callable[[Any], Any], value: Any, _: Any) -> Any:
+    try:
+        return read(value)
+    except (TypeError, ValueError) as error:
+        raise Misfit([str(error)]) from error
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _is_enum(type_: object) -> bool:
+    return isinstance(type_, type) and issubclass(type_, Enum)
+
+
+def _from_enum(member: Enum) -> Any:
+    return member.value
+
+
+def _to_enum(value: Any, type_: Any) -> Any:
+    try:
+        return type_(value)
+    except ValueError as error:
+        known = ", ".join(str(member.value) for member in type_)
+        raise Misfit([f"it is none of {known}"]) from error
+
+
+def _is_frozen_dict(type_: object) -> bool:
+    return isinstance(type_, type) and issubclass(type_, FrozenDict)
+
+
+def _to_frozen_dict(value: Any, type_: Any) -> FrozenDict:
+    if not isinstance(value, dict):
+        raise Misfit(["a mapping is wanted"])
+    return cast(FrozenDict, type_(freeze_mapping(value)))  # its type is a subclass, as was asked
+
+
+def _is_set(type_: object) -> bool:
+    plain = get_origin(type_) or type_
+    return isinstance(plain, type) and issubclass(plain, Set)
+
+
+def _set_writer(type_: Any, converter: cattrs.Converter) -> Callable[[Any], list[Any]]:
+    args = get_args(type_)
+    write = converter.get_unstructure_hook(args[0]) if args else _as_it_is
+    return lambda value: sorted(map(write, value), key=orjson.dumps)
+
+
+def _worded(error: BaseException, type_: type | None) -> str:
+    """Say what is wrong with a field, without its value."""
+    if isinstance(error, Misfit):
+        return "; ".join(error.problems)
+    if isinstance(error, KeyError):
+        return "a required field is missing"
+    if isinstance(error, TypeError | ValueError):
+        return str(error) if type_ is None else f"it is no {getattr(type_, '__name__', type_)}"
+    return f"{type(error).__name__}"

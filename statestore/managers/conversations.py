@@ -1,0 +1,114 @@
+"""Conversations: messages in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from statestore.errors import InvalidRecord
+from statestore.managers.domain import DomainManager
+from statestore.managers.fields import (
+    extra_field,
+    id_field,
+    items_field,
+    mapping_field,
+    text_field,
+    texts_field,
+    time_field,
+)
+from statestore.managers.ids import new_id
+from statestore.managers.messages import Message
+from statestore.models.documents import FrozenDict
+
+
+@attrs.frozen
+class Conversation:
+    """Messages in their order, and what they belong to.
+
+    `messages` is last, as it grows. Counts are not stored: they are `len(messages)`.
+    """
+
+    id: str = id_field()
+    title: str = text_field()
+    session_id: str | None = text_field(None)
+    user_id: str | None = text_field(None)
+    status: str = text_field("open")
+    summary: str = text_field()
+    tags: tuple[str, ...] = texts_field()
+    metadata: FrozenDict = mapping_field()
+    created_at: datetime = time_field()
+    updated_at: datetime = time_field()
+    extra: FrozenDict = extra_field()
+    messages: tuple[Message, ...] = items_field(Message)
+
+
+class ConversationManager(DomainManager[Conversation]):
+    """The conversations of a store, in `conversations/`."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        make_id: Callable[[], str] = new_id,
+    ) -> None:
+        """See `Manager`."""
+        super().__init__("conversations", Conversation, clock=clock, make_id=make_id)
+
+    def create(
+        self, title: str = "", session_id: str | None = None, id: str | None = None, **fields: Any
+    ) -> Conversation:
+        """Add a conversation and return it. See `Manager.create`."""
+        return super().create(id=id, title=title, session_id=session_id, **fields)
+
+    def add_message(
+        self,
+        conversation: str | Conversation,
+        *,
+        role: str,
+        content: object = "",
+        **fields: Any,
+    ) -> Message:
+        """Add a message at the end of a conversation and return the message.
+
+        Args:
+            conversation: the conversation or its id.
+            role: who speaks: system, user, assistant, tool, or another.
+            content: a text, or a list of texts and parts.
+            fields: the other fields of `Message`.
+        Raises:
+            RecordNotFound, InvalidRecord: as they say; nothing was added.
+        """
+        fields.setdefault("created_at", self._clock())
+        id = self._id(conversation)
+        message = self._made_message(id, role=role, content=content, **fields)
+        self.add_messages(conversation, [message])
+        return message
+
+    def add_messages(
+        self, conversation: str | Conversation, messages: Iterable[Message]
+    ) -> Conversation:
+        """Add messages at the end of a conversation, all at once, and return the conversation.
+
+        Raises:
+            RecordNotFound, InvalidRecord: as they say; nothing was added.
+        """
+        with self._changing():
+            current = self[self._id(conversation)]
+            return self.update(current.id, messages=(*current.messages, *messages))
+
+    def _made_message(self, id: str, **fields: Any) -> Message:
+        try:
+            return Message(**fields)
+        except (TypeError, ValueError) as error:
+            raise InvalidRecord(self.kind, id, f"message: {error}") from error
+
+
+def message_fields(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a message as `Message` takes them, the unknown ones under `extra`."""
+    known = {field.name for field in attrs.fields(Message)} - {"extra"}
+    fields = {name: value for name, value in source.items() if name in known}
+    fields["extra"] = {name: value for name, value in source.items() if name not in known}
+    return fields

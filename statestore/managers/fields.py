@@ -1,0 +1,161 @@
+"""Fields of the built-in record classes: each checks what it is given when a record is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from statestore.managers.codec import EXTRA, FROZEN
+from statestore.managers.ids import new_id
+from statestore.models.documents import FrozenDict, freeze, freeze_mapping
+from statestore.models.keys import check_id
+
+
+def id_field() -> Any:
+    """Return the field of a record's id: any text that can be stored."""
+    return attrs.field(validator=lambda _, __, value: check_id(value))
+
+
+def made_id_field() -> Any:
+    """Return the field of the id of a part of a record: by default a new one."""
+    return attrs.field(factory=new_id, kw_only=True, validator=lambda _, __, value: check_id(value))
+
+
+def text_field(default: str | None = "") -> Any:
+    """Return a field that takes a text; also None, if that is the default."""
+    if default is None:
+        return attrs.field(default=None, kw_only=True, validator=_optional(str))
+    return attrs.field(default=default, kw_only=True, validator=_instance(str))
+
+
+def number_field(
+    default: float | None, *, low: float | None = None, high: float | None = None
+) -> Any:
+    """Return a field that takes a float in a range; also None, if that is the default."""
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+        if value is None and default is None:
+            return
+        if type(value) is not float:
+            raise TypeError(f"{attribute.name} takes a number")
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise ValueError(f"{attribute.name} takes a number from {low} to {high}")
+
+    return attrs.field(
+        default=default,
+        kw_only=True,
+        converter=lambda value: float(value) if type(value) is int else value,
+        validator=check,
+    )
+
+
+def integer_field(default: int | None, *, low: int | None = None, high: int | None = None) -> Any:
+    """Return a field that takes an integer in a range; also None, if that is the default."""
+
+    def check(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+        if value is None and default is None:
+            return
+        if type(value) is not int:
+            raise TypeError(f"{attribute.name} takes an integer")
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise ValueError(f"{attribute.name} takes an integer from {low} to {high}")
+
+    return attrs.field(default=default, kw_only=True, validator=check)
+
+
+def choice_field(choices: type, default: Any) -> Any:
+    """Return a field that takes a member of an enum, or its value."""
+
+    def convert(value: object) -> Any:
+        try:
+            return choices(value)
+        except ValueError:
+            known = ", ".join(str(member.value) for member in choices)  # type: ignore[attr-defined]  # an enum class
+            raise ValueError(f"{choices.__name__} is one of: {known}") from None
+
+    return attrs.field(default=default, kw_only=True, converter=convert)
+
+
+def mapping_field() -> Any:
+    """Return a field that takes a mapping of the host's own and freezes a copy of it."""
+    return attrs.field(factory=FrozenDict, kw_only=True, converter=freeze_mapping)
+
+
+def json_field() -> Any:
+    """Return a field that takes any JSON value of the host's own and freezes a copy of it."""
+    return attrs.field(default=None, kw_only=True, converter=freeze, metadata={FROZEN: True})
+
+
+def extra_field() -> Any:
+    """Return the field in which a class keeps what it does not know, to be written back.
+
+    For a class of your own: `extra: FrozenDict = extra_field()`.
+    """
+    return attrs.field(
+        factory=FrozenDict, kw_only=True, converter=freeze_mapping, metadata={EXTRA: True}
+    )
+
+
+def texts_field() -> Any:
+    """Return a field that takes texts: tags, ids. A text alone is refused, not taken apart."""
+    return attrs.field(factory=tuple, kw_only=True, converter=_to_texts)
+
+
+def items_field(item: type) -> Any:
+    """Return a field that takes any number of `item`, kept in a tuple."""
+
+    def convert(value: Iterable[Any]) -> tuple[Any, ...]:
+        items = tuple(value)
+        if not all(isinstance(one, item) for one in items):
+            raise TypeError(f"items of type {item.__name__} are wanted")
+        return items
+
+    return attrs.field(factory=tuple, kw_only=True, converter=convert)
+
+
+def time_field(*, optional: bool = False) -> Any:
+    """Return a field that takes an aware time, kept in UTC; by default the present, or None."""
+
+    def convert(value: datetime | None) -> datetime | None:
+        if value is None and optional:
+            return None
+        if not isinstance(value, datetime) or value.tzinfo is None:
+            raise TypeError("an aware time is wanted, such as datetime.now(UTC)")
+        return value.astimezone(UTC)
+
+    factory: Callable[[], datetime | None] = (lambda: None) if optional else _now
+    return attrs.field(factory=factory, kw_only=True, converter=convert)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _instance(wanted: type) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if type(value) is not wanted:
+            raise TypeError(f"{attribute.name} takes a {wanted.__name__}")
+
+    return check
+
+
+def _optional(wanted: type) -> Any:
+    check = _instance(wanted)
+
+    def check_optional(record: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is not None:
+            check(record, attribute, value)
+
+    return check_optional
+
+
+def _to_texts(value: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise TypeError("a list of texts is wanted, not one text")
+    texts = tuple(value)
+    if not all(type(text) is str for text in texts):
+        raise TypeError("texts are wanted")
+    return texts
