@@ -1,0 +1,1 @@
+"""The engine: coordinates managers and a driver."""

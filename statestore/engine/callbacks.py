@@ -1,0 +1,84 @@
+"""Callbacks of the host: told of saves, loads and errors, outside every lock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from statestore.models.reports import Failure, LoadReport, SaveReport
+
+E = TypeVar("E")
+
+
+class Handle:
+    """A registered callback."""
+
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        self._cancel = cancel
+
+    def cancel(self) -> None:
+        """Do not call it any more. Twice is harmless."""
+        self._cancel()
+
+
+class Event(Generic[E]):
+    """A list of callbacks for one kind of news."""
+
+    def __init__(self) -> None:
+        self._callbacks: dict[int, Callable[[E], object]] = {}
+        self._next = 0
+        self._lock = threading.Lock()
+        self._running = threading.local()
+
+    def add(self, callback: Callable[[E], object]) -> Handle:
+        """Call `callback` with each news from now on, in the order of registration."""
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+            self._callbacks[number] = callback
+
+        def cancel() -> None:
+            with self._lock:
+                self._callbacks.pop(number, None)
+
+        return Handle(cancel)
+
+    def emit(self, news: E) -> list[Exception]:
+        """Call every callback, and return what they raised.
+
+        A callback is not called again, in its thread, for what it does itself: one that saves from
+        within `on_save` does not go on for ever.
+        """
+        with self._lock:
+            callbacks = list(self._callbacks.items())
+        running: set[int] = self._running.__dict__.setdefault("numbers", set())
+        errors: list[Exception] = []
+        for number, callback in callbacks:
+            if number in running:
+                continue
+            running.add(number)
+            try:
+                callback(news)
+            except Exception as error:  # noqa: BLE001 # the host's code may raise anything
+                errors.append(error)
+            finally:
+                running.discard(number)
+        return errors
+
+
+class Callbacks:
+    """All that a host can be told of."""
+
+    def __init__(self) -> None:
+        self.save: Event[SaveReport] = Event()
+        self.load: Event[LoadReport] = Event()
+        self.error: Event[Failure] = Event()
+
+    def tell(
+        self, failures: Sequence[Failure], event: Event[Any] | None = None, report: object = None
+    ) -> list[Exception]:
+        """Tell of each failure once, then of the report; return what the callbacks raised."""
+        errors = [error for failure in failures for error in self.error.emit(failure)]
+        if event is not None:
+            errors += event.emit(report)
+        return errors

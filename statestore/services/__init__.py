@@ -1,0 +1,1 @@
+"""Services: act on an engine. Conversion, backup, restore, import, verification, statistics."""

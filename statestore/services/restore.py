@@ -1,0 +1,141 @@
+"""Restore: a store made what a backup says, after the whole backup was proved good."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+
+from statestore.drivers.directory import DirectoryDriver
+from statestore.drivers.driver import RecordFile
+from statestore.engine.engine import Engine
+from statestore.errors import InvalidBackup, SaveFailed, StateStoreError
+from statestore.models.changes import Change, Delete, Put, Stored
+from statestore.models.keys import Key
+from statestore.models.reports import Failure, RestoreReport, VerifyReport
+from statestore.services.backup import Manifest, read_manifest
+
+
+def restore(engine: Engine, path: str) -> RestoreReport:
+    """Make the store hold exactly the records of a backup, and the managers with it.
+
+    The whole backup is read and held against its manifest first; until that is done nothing is
+    changed. Records that are as in the backup are left alone, the others take their next revision;
+    records that the backup lacks are deleted. What cannot be read in the store moves to quarantine.
+    Unsaved changes are dropped. The backup itself is only read.
+
+    Raises:
+        BackupNotFound, InvalidBackup: there is no whole backup at `path`; nothing was changed.
+        SaveFailed: a part could not be written; repeat it when the cause is gone.
+    """
+    with engine.turn():
+        started = time.monotonic()
+        manifest, documents = read_backup(path, store_path=engine.driver.path)
+        notes, changes, unchanged = _compare(engine, documents)
+        outcome = engine.commit(changes, {})
+        report = RestoreReport(
+            path=engine.driver.path,
+            source=os.path.realpath(path),
+            format=engine.format,
+            items=outcome.written,
+            deleted=outcome.deleted,
+            unchanged=unchanged,
+            size_bytes=outcome.commit.size_bytes if outcome.done else 0,
+            timestamp=engine.clock(),
+            duration_s=time.monotonic() - started,
+            failures=outcome.failures,
+            notes=(f"as of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC", *notes),
+        )
+    engine.finish(report, None, SaveFailed, strict=True)
+    engine.load(discard=True)
+    return report
+
+
+def verify_backup(path: str) -> VerifyReport:
+    """Read a whole backup and hold it against its manifest.
+
+    Raises:
+        BackupNotFound, InvalidBackup: it is not there, or not what its manifest says.
+    """
+    started = time.monotonic()
+    manifest, documents = read_backup(path, store_path=None)
+    return VerifyReport(
+        path=os.path.realpath(path),
+        format=manifest.format,
+        items=len(documents),
+        size_bytes=sum(entry.size_bytes for entry in manifest.files.values()),
+        timestamp=manifest.created_at,
+        duration_s=time.monotonic() - started,
+    )
+
+
+def read_backup(path: str, *, store_path: str | None) -> tuple[Manifest, Mapping[Key, Put]]:
+    """Return the manifest of a backup and its records, after every byte was checked.
+
+    Raises:
+        BackupNotFound, InvalidBackup: it is not there, not whole, or the store itself.
+    """
+    if store_path is not None and os.path.realpath(path) == os.path.realpath(store_path):
+        raise InvalidBackup(path, ["it is the store itself, not a backup of it"])
+    manifest = read_manifest(path)
+    problems: list[str] = []
+    found: dict[Key, Put] = {}
+    missing = set(manifest.files)
+    driver = DirectoryDriver(path, read_only=True, allow_unsafe=True)
+    try:
+        for kind in driver.kinds():
+            for stranger in driver.strangers(kind):
+                problems.append(f"{stranger} is not in its manifest")
+            for one in driver.entries(kind):
+                if isinstance(one, Failure):
+                    problems.append(str(one.error))
+                    continue
+                missing.discard(one.path)
+                problem = _problem(one, manifest)
+                if problem:
+                    problems.append(problem)
+                found[one.key] = Put(one.key, one.envelope.data, one.envelope.schema)
+    except StateStoreError as error:
+        problems.append(str(error))
+    finally:
+        driver.close()
+    problems += [f"{name} is missing" for name in sorted(missing)]
+    if problems:
+        raise InvalidBackup(path, problems)
+    return manifest, found
+
+
+def _problem(file: RecordFile, manifest: Manifest) -> str:
+    entry = manifest.files.get(file.path)
+    if entry is None:
+        return f"{file.path} is not in its manifest"
+    if len(file.data) != entry.size_bytes:
+        return f"{file.path} has {len(file.data)} bytes, not {entry.size_bytes}"
+    if hashlib.sha256(file.data).hexdigest() != entry.sha256:
+        return f"{file.path} was changed: its SHA-256 is another"
+    return ""
+
+
+def _compare(engine: Engine, wanted: Mapping[Key, Put]) -> tuple[list[str], list[Change], int]:
+    """Return notes, the changes that make the store what is wanted, and how much is so already."""
+    driver, files = engine.driver, engine.driver.record_files
+    notes: list[str] = []
+    changes: list[Change] = []
+    same: set[Key] = set()
+    for kind in driver.kinds():
+        for one in driver.scan(kind):
+            if isinstance(one, Failure):
+                if files is not None:
+                    place = files.set_aside(one)
+                    notes.append(f"what could not be read was moved to {place}")
+            elif one.key not in wanted:
+                changes.append(Delete(one.key))
+            elif _is_same(one, wanted[one.key]):
+                same.add(one.key)
+    changes += [put for key, put in wanted.items() if key not in same]
+    return notes, changes, len(same)
+
+
+def _is_same(stored: Stored, wanted: Put) -> bool:
+    return (stored.schema, stored.document) == (wanted.schema, wanted.document)

@@ -1,0 +1,388 @@
+"""The front door: `Store`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, TypeVar
+
+from statestore.drivers.driver import utc_now
+from statestore.engine.callbacks import Handle
+from statestore.engine.configuration import read_configuration
+from statestore.engine.engine import Engine
+from statestore.engine.opening import is_memory, open_driver
+from statestore.errors import ConfigurationError
+from statestore.managers.manager import Manager
+from statestore.models.changes import Stored
+from statestore.models.configuration import AUTOSAVE_MODES, Configuration
+from statestore.models.keys import Key, check_id, check_kind
+from statestore.models.reports import (
+    BackupReport,
+    ConvertReport,
+    Failure,
+    ImportReport,
+    LoadReport,
+    RestoreReport,
+    SaveReport,
+    VerifyReport,
+)
+from statestore.serializers import get, names, register
+from statestore.serializers.serializer import Serializer
+from statestore.services import backup as backups
+from statestore.services import conversion, importing, statistics, verification
+from statestore.services import restore as restoring
+
+M = TypeVar("M", bound=Manager[Any])
+
+
+class Store:
+    """Keeps the records of the managers that are registered with it.
+
+    Any thread may use it. Records live in memory; `save_all()` makes their changes durable. All
+    methods raise descendants of `StateStoreError`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        autosave: str | None = None,
+        read_only: bool = False,
+        format: str | None = None,
+        *,
+        config: str | os.PathLike[str] | None = None,
+        allow_unsafe: bool = False,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """Open the store at `path`; make it if it is missing.
+
+        Args:
+            path: a folder, or a URL: "memory:" keeps everything in memory.
+            autosave: "manual": changes are durable after `save_all()`. "on-change": each operation
+                of a manager is durable when it returns. By default what `statestore.toml` says,
+                else "manual".
+            read_only: change nothing on disk, not even to make the store.
+            format: the serializer to write with in this process; by default the one that the store
+                remembers, json for a new one.
+            config: read this file instead of the store's own `statestore.toml`.
+            allow_unsafe: open it although other users could write to it.
+            clock: what tells the time, aware.
+        Raises:
+            StoreNotFound: `read_only`, and there is no store.
+            ConfigurationError, UnknownName: a setting or a format that cannot be used.
+            UnsafeStore, NewerLayout, CorruptStore, StorageError, UnsafeFile: it cannot be opened.
+        """
+        self._read_only = read_only
+        self._configuration = (
+            Configuration()
+            if is_memory(path) and config is None
+            else read_configuration(os.fspath(path), os.fspath(config) if config else None)
+        )
+        mode = self._configuration.autosave if autosave is None else autosave
+        if mode not in AUTOSAVE_MODES:
+            raise ConfigurationError("autosave", f"it is one of {', '.join(AUTOSAVE_MODES)}")
+        driver = open_driver(
+            path,
+            configuration=self._configuration,
+            format=format,
+            read_only=read_only,
+            allow_unsafe=allow_unsafe,
+            clock=clock,
+        )
+        self._engine = Engine(driver, save_on_change=mode == "on-change", clock=clock)
+        self._managers: dict[str, Manager[Any]] = {}
+        self._closed = False
+
+    # --- managers ---------------------------------------------------------------------
+
+    def register(self, manager: M) -> M:
+        """Coordinate a manager from now on, and return it.
+
+        After a `load_all()` its records are loaded at once.
+
+        Raises:
+            NameTaken: there is a manager of its kind already.
+        """
+        self._engine.register(manager, read_only=self._read_only)
+        self._managers[manager.kind] = manager
+        return manager
+
+    @property
+    def managers(self) -> Mapping[str, Manager[Any]]:
+        """The registered managers by their kinds."""
+        return dict(self._managers)
+
+    # --- saving and loading -----------------------------------------------------------
+
+    def save_all(self, *, strict: bool = True) -> SaveReport:
+        """Make all unsaved changes durable, as one commit; durable when it returns.
+
+        Args:
+            strict: raise if something could not be saved; else the report tells.
+        Raises:
+            SaveFailed: some records were not saved. They stay unsaved, the others are durable.
+            ReadOnlyStore, StoreClosed: as they say.
+            CallbackFailed: a callback raised; the save is complete.
+        """
+        return self._engine.save(strict=strict)
+
+    def save(self, kind: str, *, strict: bool = True) -> SaveReport:
+        """Make the unsaved changes of one kind durable. See `save_all`.
+
+        Raises:
+            UnknownName: no manager of this kind is registered.
+        """
+        return self._engine.save({kind}, strict=strict)
+
+    def load_all(self, *, strict: bool = False) -> LoadReport:
+        """Fill the registered managers with what is stored, whatever format it is in.
+
+        What cannot be read stays in its place and is in the report. Unsaved changes stay and are in
+        `report.kept`.
+
+        Args:
+            strict: raise if something could not be loaded.
+        Raises:
+            LoadFailed: some records were not loaded, and `strict`; the others are.
+        """
+        return self._engine.load(strict=strict)
+
+    def load(self, kind: str, *, strict: bool = False) -> LoadReport:
+        """Fill the manager of one kind with what is stored. See `load_all`.
+
+        Raises:
+            UnknownName: no manager of this kind is registered.
+        """
+        return self._engine.load({kind}, strict=strict)
+
+    def clear(self, kind: str | None = None) -> SaveReport:
+        """Remove all records, or those of one kind, from memory and from the store, for good.
+
+        Kinds without a manager are cleared too. What cannot be read is not removed.
+
+        Raises:
+            SaveFailed: some records are still there.
+        """
+        return self._engine.clear(None if kind is None else {kind})
+
+    @property
+    def last_save_time(self) -> datetime | None:
+        """When this process last saved without a failure or wrote something; None before that."""
+        return self._engine.last_save_time
+
+    @property
+    def unsaved(self) -> tuple[Key, ...]:
+        """The keys of all unsaved changes, deletions among them."""
+        managers = self._managers.values()
+        return tuple(Key(manager.kind, id) for manager in managers for id in manager.unsaved)
+
+    def flush(self) -> None:
+        """Return when all record files are up to date with what was saved."""
+        self._engine.driver.flush()
+
+    # --- formats ----------------------------------------------------------------------
+
+    @property
+    def format(self) -> str:
+        """The name of the serializer that the next files are written with."""
+        return self._engine.format
+
+    def set_serializer(self, serializer: str | Serializer) -> None:
+        """Write the next files, in this process, with another serializer.
+
+        A record that is saved moves to its new file; the others stay as they are and load as well.
+
+        Args:
+            serializer: a registered name, or an object, which is registered if it is not yet.
+        Raises:
+            UnknownName: there is no such serializer.
+            NameTaken: another serializer has the name of this object.
+            NotSupported: the store keeps no files.
+        """
+        if isinstance(serializer, str):
+            chosen = get(serializer)
+        else:
+            chosen = serializer
+            if chosen.name not in names() or get(chosen.name) is not chosen:
+                register(chosen)
+        conversion.wanted_files(self._engine, "formats").use(chosen)
+
+    def convert(self, format: str, kinds: Sequence[str] | None = None) -> ConvertReport:
+        """Rewrite all records, or those of some kinds, in another format; nothing else changes.
+
+        Converting everything makes it the format that the store remembers. Unsaved changes stay
+        unsaved. What cannot be read is left as it is and is in the report.
+
+        Raises:
+            UnknownName: there is no such serializer.
+            NotSupported: the store keeps no files.
+            StorageError, ReadOnlyStore: what was not converted is as it was.
+        """
+        return conversion.convert(self._engine, format, kinds)
+
+    # --- backup and restore -----------------------------------------------------------
+
+    @property
+    def backups_path(self) -> str:
+        """The folder of this store's backups."""
+        files = self._engine.driver.record_files
+        return os.path.join(files.path if files else os.getcwd(), self._configuration.backups)
+
+    def backup(
+        self, path: str | os.PathLike[str] | None = None, *, save: bool = True
+    ) -> BackupReport:
+        """Copy all records into a new folder, which is there only when it is complete.
+
+        Args:
+            path: the new folder; by default one named after the time in `backups_path`.
+            save: save what is unsaved first, so that the backup has it.
+        Raises:
+            SaveFailed: something could not be saved; no backup was made.
+            BackupExists: something is at `path`.
+            ConfigurationError: `path` is inside of the store, and not in its folder of backups.
+            StorageError: the system refused; nothing is left at `path`.
+        """
+        if save and not self._read_only:
+            self.save_all()
+        target = None if path is None else os.fspath(path)
+        return backups.backup(self._engine, target, backups=self.backups_path)
+
+    def restore(self, path: str | os.PathLike[str]) -> RestoreReport:
+        """Make the store, and the registered managers, hold exactly what a backup holds.
+
+        The whole backup is proved good first. Unsaved changes are dropped. The format of the store
+        stays.
+
+        Raises:
+            BackupNotFound, InvalidBackup: there is no whole backup; nothing was changed.
+            SaveFailed: a part could not be written; repeat it when the cause is gone.
+        """
+        return restoring.restore(self._engine, os.fspath(path))
+
+    # --- looking ----------------------------------------------------------------------
+
+    def kinds(self) -> Sequence[str]:
+        """Return the kinds that the store holds, with or without a manager."""
+        return self._engine.driver.kinds()
+
+    def stored(self, key: str | Key) -> Stored:
+        """Return a record as it is stored, whether its class is known or not.
+
+        Args:
+            key: "kind/id", or a `Key`.
+        Raises:
+            RecordNotFound: there is none.
+            CorruptRecord, UnsafeFile, StorageError: it cannot be read.
+        """
+        return self._engine.driver.read(_key(key))
+
+    def raw(self, key: str | Key) -> Mapping[str, Any]:
+        """Return the document of a record as it is stored. See `stored`."""
+        return self.stored(key).document
+
+    def scan(self, kind: str) -> Iterator[Stored | Failure]:
+        """Yield all records of a kind as they are stored, and a failure for each unreadable one."""
+        return self._engine.driver.scan(kind)
+
+    def verify(self) -> VerifyReport:
+        """Read every record and report what is wrong. Changes nothing."""
+        return verification.verify(self._engine)
+
+    def stats(self) -> statistics.Statistics:
+        """Count what is stored, per kind and format."""
+        return statistics.statistics(self._engine)
+
+    # --- importing --------------------------------------------------------------------
+
+    def import_transcripts(self, *sources: str | os.PathLike[str]) -> ImportReport:
+        """Take in transcripts of agents, a session and a conversation for each, and save them.
+
+        Known: SWE-agent trajectories, Claude Code sessions, chat messages as OpenAI writes them; a
+        folder stands for the transcripts in it. The type is found by the content. What was imported
+        before is not added again. A source that cannot be read is in the report.
+
+        Raises:
+            UnknownName: no managers of sessions and conversations are registered.
+            SaveFailed: what was taken in could not be saved.
+        """
+        return importing.import_transcripts(self._engine, [os.fspath(one) for one in sources])
+
+    # --- callbacks --------------------------------------------------------------------
+
+    def on_save(self, callback: Callable[[SaveReport], object]) -> Handle:
+        """Call `callback` after each save, outside every lock, until the handle is cancelled."""
+        return self._engine.callbacks.save.add(callback)
+
+    def on_load(self, callback: Callable[[LoadReport], object]) -> Handle:
+        """Call `callback` after each load, outside every lock, until the handle is cancelled."""
+        return self._engine.callbacks.load.add(callback)
+
+    def on_error(self, callback: Callable[[Failure], object]) -> Handle:
+        """Call `callback` once for each failure of any operation, until the handle is cancelled."""
+        return self._engine.callbacks.error.add(callback)
+
+    # --- closing ----------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        """Where the store is: an absolute path, or a URL."""
+        return self._engine.driver.path
+
+    @property
+    def closed(self) -> bool:
+        """Whether the store was closed."""
+        return self._closed
+
+    def close(self) -> None:
+        """Save what is unsaved and let go of everything. Twice is harmless.
+
+        Raises:
+            SaveFailed: something could not be saved; the store is closed all the same.
+        """
+        if self._closed:
+            return
+        try:
+            if not self._read_only and self.unsaved:
+                self.save_all()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self._closed = True
+        self._engine.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the store. After an exception what is unsaved is dropped, with a warning."""
+        if exc_type is None:
+            self.close()
+            return
+        unsaved = 0 if self._closed else len(self.unsaved)
+        self._close()
+        if unsaved:
+            warnings.warn(
+                f"the store at {self.path!r} was left by an exception with {unsaved} unsaved "
+                "changes, which are dropped; call save_all() before it to keep them",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{len(self._managers)} managers"
+        return f"<Store {self.path!r}, {state}>"
+
+
+def _key(key: str | Key) -> Key:
+    if isinstance(key, str):
+        kind, _, id = key.partition("/")
+        key = Key(kind, id)
+    return Key(check_kind(key.kind), check_id(key.id))
