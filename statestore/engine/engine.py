@@ -90,6 +90,11 @@ class Engine:
         return dict(self._managers)
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether all kinds were loaded at least once."""
+        return self._loaded
+
+    @property
     def format(self) -> str:
         """The name of the serializer that the next files are written with."""
         files = self.driver.record_files
@@ -224,32 +229,32 @@ class Engine:
                         changes.append(Delete(found.key))
             outcome = self.commit(changes, {})
             report = self.save_report(outcome, started, failures)
-            managers = self._chosen(
-                None if kinds is None else [kind for kind in kinds if kind in self._managers]
-            )
-            self._adopt(self._read(managers, [], []), discard=True)
+            known = None if kinds is None else [one for one in kinds if one in self._managers]
+            self.take_in(known, discard=True)
         self.finish(report, self.callbacks.save, SaveFailed, strict=True)
         return report
 
     # --- loading ----------------------------------------------------------------------
 
-    def load(
-        self,
-        kinds: Collection[str] | None = None,
-        *,
-        strict: bool = False,
-        discard: bool = False,
-    ) -> LoadReport:
+    def load(self, kinds: Collection[str] | None = None, *, strict: bool = False) -> LoadReport:
         """Take in all that is stored, and tell the host.
 
         What cannot be read or does not fit its class stays where it is and is in the report.
 
-        Args:
-            discard: drop unsaved changes; without it they stay and are in `report.kept`.
         Raises:
             LoadFailed: something was not loaded (only if `strict`); it has the report.
             UnknownName: no manager of such a kind is registered.
             CallbackFailed: a callback raised; the load is complete.
+        """
+        report = self.take_in(kinds, discard=False)
+        self.finish(report, self.callbacks.load, LoadFailed, strict=strict)
+        return report
+
+    def take_in(self, kinds: Collection[str] | None = None, *, discard: bool) -> LoadReport:
+        """Take in all that is stored, without telling the host yet: for use within a turn.
+
+        Args:
+            discard: drop unsaved changes; without it they stay and are in `report.kept`.
         """
         with self.turn():
             started = time.monotonic()
@@ -258,7 +263,7 @@ class Engine:
             read = self._read(self._chosen(kinds), failures, notes)
             kept = self._adopt(read, discard=discard)
             self._loaded = self._loaded or kinds is None
-            report = LoadReport(
+            return LoadReport(
                 path=self.driver.path,
                 format=self.format,
                 items=sum(len(found.loaded) for found in read.values()),
@@ -269,8 +274,6 @@ class Engine:
                 notes=tuple(notes),
                 kept=tuple(kept),
             )
-        self.finish(report, self.callbacks.load, LoadFailed, strict=strict)
-        return report
 
     def _read(
         self, managers: Sequence[RecordManager], failures: list[Failure], notes: list[str]

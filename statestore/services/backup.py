@@ -81,8 +81,7 @@ class Manifest:
         """
         try:
             fields: dict[str, Any] = orjson.loads(data)
-            if fields["statestore_backup"] != MANIFEST_VERSION:
-                raise ValueError("it is of a version that is not known here")
+            _want_known(fields["statestore_backup"])
             return cls(
                 store_id=str(fields["store_id"]),
                 created_at=parse_time(fields["created_at"]),
@@ -278,6 +277,11 @@ def _remove_partial(around: Folder, partial: str) -> None:
                     child.remove(file)
             root.drop_child(name)
     around.drop_child(partial)
+
+
+def _want_known(version: object) -> None:
+    if version != MANIFEST_VERSION:
+        raise ValueError("its version is not known here; restore it with a newer statestore")
 
 
 def _want(folder: Folder | None, path: str) -> Folder:

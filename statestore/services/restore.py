@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from statestore.drivers.directory import DirectoryDriver
 from statestore.drivers.driver import RecordFile
 from statestore.engine.engine import Engine
-from statestore.errors import InvalidBackup, SaveFailed, StateStoreError
+from statestore.errors import InvalidBackup, LoadFailed, SaveFailed, StateStoreError
 from statestore.models.changes import Change, Delete, Put, Stored
 from statestore.models.keys import Key
 from statestore.models.reports import Failure, RestoreReport, VerifyReport
@@ -47,8 +47,9 @@ def restore(engine: Engine, path: str) -> RestoreReport:
             failures=outcome.failures,
             notes=(f"as of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC", *notes),
         )
+        loaded = engine.take_in(discard=True)
     engine.finish(report, None, SaveFailed, strict=True)
-    engine.load(discard=True)
+    engine.finish(loaded, engine.callbacks.load, LoadFailed, strict=False)
     return report
 
 
@@ -85,8 +86,7 @@ def read_backup(path: str, *, store_path: str | None) -> tuple[Manifest, Mapping
     driver = DirectoryDriver(path, read_only=True, allow_unsafe=True)
     try:
         for kind in driver.kinds():
-            for stranger in driver.strangers(kind):
-                problems.append(f"{stranger} is not in its manifest")
+            problems += [f"{name} is not in its manifest" for name in driver.strangers(kind)]
             for one in driver.entries(kind):
                 if isinstance(one, Failure):
                     problems.append(str(one.error))
