@@ -1,1 +1,24 @@
 """Serializers: document ↔ bytes, and telling formats apart by their content."""
+
+from statestore.serializers.detection import decode, detect, validate
+from statestore.serializers.registered import (
+    extensions,
+    get,
+    names,
+    register,
+    split_extension,
+)
+from statestore.serializers.serializer import Serializer, Shape
+
+__all__ = [
+    "Serializer",
+    "Shape",
+    "decode",
+    "detect",
+    "extensions",
+    "get",
+    "names",
+    "register",
+    "split_extension",
+    "validate",
+]

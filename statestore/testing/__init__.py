@@ -1,0 +1,1 @@
+"""Contracts and strategies that prove an implementation, for this library and for third parties."""
