@@ -1,0 +1,56 @@
+"""What was said before the command: which store, which output; and opening that store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from statestore.store import Store
+
+DEFAULT_STORE = "state"
+BUILT_IN_KINDS = ("conversations", "focus", "sessions", "tasks")
+
+
+@attrs.define
+class Settings:
+    """The options that every command has."""
+
+    store: str = DEFAULT_STORE
+    config: str | None = None
+    json: bool = False
+    verbose: bool = False
+
+    def open_to_read(self) -> Store:
+        """Return the store, open for reading: nothing is made or changed.
+
+        Raises:
+            StoreNotFound: there is none.
+        """
+        from statestore.store import Store
+
+        return Store(self.store, read_only=True, config=self.config)
+
+    def open_to_write(self) -> Store:
+        """Return the store, open for writing, if there is one.
+
+        Raises:
+            StoreNotFound: there is none; it is not made.
+        """
+        self.open_to_read().close()
+        return self.open_or_make()
+
+    def open_or_make(self, format: str | None = None) -> Store:
+        """Return the store, open for writing; made if it is missing."""
+        from statestore.store import Store
+
+        return Store(self.store, format=format, config=self.config)
+
+
+def register_built_in(store: Store) -> None:
+    """Register the managers of the four built-in kinds."""
+    from statestore.managers import ConversationManager, FocusManager, SessionManager, TaskManager
+
+    for manager in (SessionManager, ConversationManager, FocusManager, TaskManager):
+        store.register(manager())
