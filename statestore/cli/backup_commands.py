@@ -27,8 +27,14 @@ def backup() -> None:
 
 @backup.command()
 @click.argument("path", required=False, type=click.Path())
+@click.option(
+    "--name",
+    metavar="TEMPLATE",
+    help="Name it so in the store's folder of backups; the time in UTC is filled in as by date(1): "
+    "daily-%Y-%m-%d.",
+)
 @pass_settings
-def create(settings: Settings, path: str | None) -> None:
+def create(settings: Settings, path: str | None, name: str | None) -> None:
     """Copy all records into the new folder PATH.
 
     By default it is named after the time, in the store's folder of backups. It is there only when
@@ -36,8 +42,10 @@ def create(settings: Settings, path: str | None) -> None:
     """
     if path == "":
         raise click.BadParameter("the path of the backup is empty", param_hint="PATH")
+    if path is not None and name is not None:
+        raise click.UsageError("give PATH or --name, not both")
     with settings.open_to_write() as store:
-        report = store.backup(path)
+        report = store.backup(path) if name is None else store.backup(name=name)
     if settings.json:
         output.write_json(report_value(report))
     else:

@@ -1,5 +1,7 @@
 """backup create, list, verify and restore."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 
@@ -26,6 +28,17 @@ def test_a_backup_at_a_path(shell, tmp_path):
     assert shell.json("backup", "verify", "copy")["items"] == 6
     assert shell.json("backup", "verify", tmp_path / "copy")["items"] == 6
     assert "exists already" in shell("backup", "create", "copy", code=5).stderr
+
+
+def test_a_scheduled_backup_is_named_by_a_template(shell):
+    shell("backup", "create", "--name", "daily-%Y-%m-%d")
+
+    (one,) = shell.json("backup", "list")["backups"]
+    today = datetime.now(UTC).strftime("%Y-%m-%d")
+    assert one["name"].startswith("daily-") and one["name"][6:] <= today
+    assert "exists already" in shell("backup", "create", "--name", one["name"], code=5).stderr
+    assert "no plain name" in shell("backup", "create", "--name", "../x", code=2).stderr
+    shell("backup", "create", "there", "--name", "x", code=2)
 
 
 def test_a_backup_is_proved_without_a_store(shell, empty, tmp_path):

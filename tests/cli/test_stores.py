@@ -95,11 +95,11 @@ def test_info_says_what_the_store_is(shell):
 
 
 def test_info_uses_the_configuration_that_is_named(shell, tmp_path):
-    (tmp_path / "c.toml").write_text('backups = "elsewhere"\n')
+    (tmp_path / "c.toml").write_text('backups = "../elsewhere"\n')
 
     value = shell.json("--config", tmp_path / "c.toml", "info")
 
-    assert value["configuration"]["backups"] == "elsewhere"
+    assert value["configuration"]["backups"] == "../elsewhere"
     (tmp_path / "c.toml").write_text("nonsense = 1\n")
     assert "nonsense" in shell("info", "--config", tmp_path / "c.toml", code=2).stderr
 
