@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -428,7 +429,7 @@ class StoreNotFound(StateStoreError):
     def __str__(self) -> str:
         return (
             f"there is no store at {self.path!r}; "
-            f"make one with: statestore --store {self.path} init"
+            f"make one with: statestore --store {shlex.quote(self.path)} init"
         )
 
 
@@ -444,7 +445,7 @@ class UnsafeStore(StateStoreError):
     def __str__(self) -> str:
         return (
             f"the store at {self.path!r} is refused: {self.reason}; close it with: chmod go-w "
-            f"{self.path}, or open it with allow_unsafe=True"
+            f"{shlex.quote(self.path)}, or open it with allow_unsafe=True"
         )
 
 

@@ -7,6 +7,7 @@ refused. Nothing is imported, and no entry point looked up, before a name asks f
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -23,13 +24,16 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Names and the objects behind them. All methods may be called from any thread."""
 
-    def __init__(self, what: str, *, entry_points: str | None = None) -> None:
+    def __init__(self, what: str, *, entry_points: str | None = None, call: bool = True) -> None:
         """Make an empty table.
 
         Args:
             what: what the entries are, for messages: "serializer".
             entry_points: the group in which installed packages add theirs.
+            call: whether what is imported by its path makes the entry when called without
+                arguments, as a class does, or is the entry itself.
         """
+        self._call = call
         self._what = what
         self._group = entry_points
         self._makers: dict[str, Callable[[], T]] = {}
@@ -42,7 +46,7 @@ class Registry(Generic[T]):
         """Register `value` under `name`.
 
         Args:
-            value: the object, or "package.module:attribute", called when first named.
+            value: the object, or "package.module:attribute", imported when first named.
             install: what pip installs if that import fails: "statestore[zstd]".
         Raises:
             NameTaken: the name is registered already, by whomever.
@@ -92,16 +96,24 @@ class Registry(Generic[T]):
         from importlib.metadata import entry_points  # slow to import, and seldom needed
 
         self._scanned = True
+        refused = []
         for point in entry_points(group=self._group):
             if point.name in self._makers:
-                raise NameTaken(self._what, point.name)
-            self._makers[point.name] = partial(_load, point)
+                refused.append(point)
+            else:
+                self._makers[point.name] = partial(self._load, point)
+        # One package that takes a name must not keep a host from all the others.
+        for point in refused:
+            text = f"{NameTaken(self._what, point.name)}; {point.value!r} is left out"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     def _import(self, path: str) -> T:
         module, _, attribute = path.partition(":")
-        made: T = getattr(import_module(module), attribute)()
-        return made
+        return self._entry(getattr(import_module(module), attribute))
 
+    def _load(self, point: EntryPoint) -> T:
+        return self._entry(point.load())
 
-def _load(point: EntryPoint) -> Any:
-    return point.load()()
+    def _entry(self, imported: Any) -> T:
+        entry: T = imported() if self._call else imported
+        return entry

@@ -13,7 +13,7 @@ from statestore.drivers.driver import utc_now
 from statestore.engine.callbacks import Handle
 from statestore.engine.configuration import read_configuration
 from statestore.engine.engine import Engine
-from statestore.engine.opening import is_memory, open_driver
+from statestore.engine.opening import folder_of, open_driver
 from statestore.errors import ConfigurationError
 from statestore.managers.manager import Manager
 from statestore.models.changes import Stored
@@ -59,7 +59,8 @@ class Store:
         """Open the store at `path`; make it if it is missing.
 
         Args:
-            path: a folder, or a URL: "memory:" keeps everything in memory.
+            path: a folder, or a URL: "memory:" keeps everything in memory; other schemes are those
+                of registered drivers.
             autosave: "manual": changes are durable after `save_all()`. "on-change": each operation
                 of a manager is durable when it returns. By default what `statestore.toml` says,
                 else "manual".
@@ -75,11 +76,8 @@ class Store:
             UnsafeStore, NewerLayout, CorruptStore, StorageError, UnsafeFile: it cannot be opened.
         """
         self._read_only = read_only
-        self._configuration = (
-            Configuration()
-            if is_memory(path) and config is None
-            else read_configuration(os.fspath(path), os.fspath(config) if config else None)
-        )
+        folder = folder_of(path)
+        self._configuration = read_configuration(folder, os.fspath(config) if config else None)
         mode = self._configuration.autosave if autosave is None else autosave
         if mode not in AUTOSAVE_MODES:
             raise ConfigurationError("autosave", f"it is one of {', '.join(AUTOSAVE_MODES)}")
@@ -104,9 +102,12 @@ class Store:
 
         Raises:
             NameTaken: there is a manager of its kind already.
+            CallbackFailed: a callback raised that was told of the load; it is registered.
         """
         self._engine.register(manager, read_only=self._read_only)
         self._managers[manager.kind] = manager
+        if self._engine.is_loaded:
+            self._engine.load({manager.kind})
         return manager
 
     @property
@@ -231,23 +232,29 @@ class Store:
         return os.path.join(files.path if files else os.getcwd(), self._configuration.backups)
 
     def backup(
-        self, path: str | os.PathLike[str] | None = None, *, save: bool = True
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        name: str = backups.DEFAULT_NAME,
+        save: bool = True,
     ) -> BackupReport:
         """Copy all records into a new folder, which is there only when it is complete.
 
         Args:
-            path: the new folder; by default one named after the time in `backups_path`.
+            path: the new folder; by default one in `backups_path`.
+            name: what that one is named, a template for the time in UTC: "daily-%Y-%m-%d".
             save: save what is unsaved first, so that the backup has it.
         Raises:
             SaveFailed: something could not be saved; no backup was made.
             BackupExists: something is at `path`.
-            ConfigurationError: `path` is inside of the store, and not in its folder of backups.
+            ConfigurationError: `path` is inside of the store, and not in its folder of backups; or
+                `name` makes no name of a folder.
             StorageError: the system refused; nothing is left at `path`.
         """
         if save and not self._read_only:
             self.save_all()
         target = None if path is None else os.fspath(path)
-        return backups.backup(self._engine, target, backups=self.backups_path)
+        return backups.backup(self._engine, target, backups=self.backups_path, name=name)
 
     def restore(self, path: str | os.PathLike[str]) -> RestoreReport:
         """Make the store, and the registered managers, hold exactly what a backup holds.
@@ -329,6 +336,16 @@ class Store:
     def path(self) -> str:
         """Where the store is: an absolute path, or a URL."""
         return self._engine.driver.path
+
+    @property
+    def store_id(self) -> str:
+        """What tells this store from every other; empty where it says nothing of itself."""
+        return self._engine.driver.store_id
+
+    @property
+    def configuration(self) -> Configuration:
+        """The settings in effect: those of `statestore.toml`, or the defaults."""
+        return self._configuration
 
     @property
     def closed(self) -> bool:

@@ -137,8 +137,9 @@ class Driver(Protocol):
     def commit(self, changes: Sequence[Change], expect: Mapping[Key, Revision]) -> Commit:
         """Make `changes`, in their order, as one commit; durable when it returns.
 
-        Each key changed takes the next revision, one above the highest that it ever had. No
-        changes make no commit: the last one is returned again.
+        Each key changed takes the next revision, one above the highest that it ever had. Where
+        nothing changes there is no commit: what is returned has the sequence and the time of the
+        last one, and no revisions.
 
         Args:
             expect: the revision that a key must have now; 0 means that it must not exist. Keys
@@ -157,6 +158,7 @@ class Driver(Protocol):
 
         Raises:
             RecordNotFound: there is none.
+            InvalidKind, InvalidId: there can be none.
             CorruptRecord, UnsafeFile, StorageError: there is something that cannot be read.
         """
         ...

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 
 from statestore.drivers.driver import RecordFile
-from statestore.drivers.names import file_stem, guess_id, split_name
+from statestore.drivers.names import file_stem, guess_id, stem_of
 from statestore.errors import (
     CorruptRecord,
     DecodeError,
@@ -21,7 +21,7 @@ from statestore.models.documents import MAX_SIZE_BYTES
 from statestore.models.envelopes import Envelope
 from statestore.models.keys import Key, check_id
 from statestore.models.reports import Failure
-from statestore.serializers import decode, extensions
+from statestore.serializers import decode, known_extensions
 
 
 @attrs.frozen
@@ -60,28 +60,30 @@ class KindFolder:
 
     def stems(self) -> Iterator[tuple[str, list[str]]]:
         """Yield each stem of a record's file with the names that have it, sorted."""
-        known = extensions()
         grouped: dict[str, list[str]] = {}
         for name in self.folder.names():
-            parts = split_name(name, known)
-            if parts is not None:
-                grouped.setdefault(parts[0], []).append(name)
+            stem = stem_of(name)
+            if stem is not None:
+                grouped.setdefault(stem, []).append(name)
         yield from grouped.items()
 
     def strangers(self) -> list[str]:
         """Return the names of what is no record's file and nothing of a manager's."""
-        known = extensions()
         return [
             name
             for name in self.folder.names()
-            if split_name(name, known) is None and not name.startswith("@")
+            if stem_of(name) is None and not name.startswith("@")
         ]
 
-    def marks(self, stem: str) -> dict[str, Mark | StateStoreError]:
-        """Return what lies under a stem, without reading it: marks, or why it is no plain file."""
+    def marks(self, stem: str, extension: str) -> dict[str, Mark | StateStoreError]:
+        """Return what lies under a stem, without reading it: marks, or why it is no plain file.
+
+        Args:
+            extension: that of the store's format, whoever brought it.
+        """
         marks: dict[str, Mark | StateStoreError] = {}
-        for extension in extensions():
-            name = stem + extension
+        for end in dict.fromkeys([*known_extensions(), extension]):
+            name = stem + end
             try:
                 mark = self.folder.mark(name)
             except StateStoreError as error:
@@ -116,8 +118,7 @@ class KindFolder:
             id = check_id(envelope.data.get("id"))
         except InvalidId as error:
             raise CorruptRecord(path, str(error)) from error
-        parts = split_name(name, extensions())
-        if parts is None or file_stem(id) != parts[0]:
+        if file_stem(id) != stem_of(name):
             raise MisnamedRecord(path, id, file_stem(id) + serializer.extension)
         return RecordFile(
             Key(self.kind, id), name, content.data, content.mark, envelope, serializer.name

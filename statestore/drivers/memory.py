@@ -11,10 +11,11 @@ import orjson
 
 from statestore.drivers.driver import Clock, DriverTraits, utc_now
 from statestore.drivers.folding import Base, fold, group, needs_document, refuse_mismatch
+from statestore.drivers.registered import DriverOptions
 from statestore.errors import CommitRefused, RecordNotFound, StateStoreError, StoreClosed
 from statestore.models.changes import Change, Commit, Stored
 from statestore.models.documents import check_document
-from statestore.models.keys import Key, Revision
+from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.models.reports import Failure
 
 _TRAITS = DriverTraits(name="memory", durable=False, atomic=True, feed=True)
@@ -32,8 +33,11 @@ class MemoryDriver:
     traits = _TRAITS
     record_files = None
 
-    def __init__(self, path: str = "memory:", *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, path: str = "memory:", *, read_only: bool = False, clock: Clock = utc_now
+    ) -> None:
         """Begin empty. `path` is what messages call the place."""
+        self._read_only = read_only
         self.path = path
         self.store_id = secrets.token_hex(16)
         self._clock = clock
@@ -56,8 +60,6 @@ class MemoryDriver:
             now = self._clock()
             if self._commits:
                 now = max(now, self._commits[-1].committed_at)
-            if not changes:
-                return self._commits[-1] if self._commits else Commit(0, now, {})
             planned: dict[Key, _Kept | None] = {}
             revisions: dict[Key, Revision] = {}
             failures: list[Failure] = []
@@ -81,6 +83,9 @@ class MemoryDriver:
                     failures.append(Failure(key, "save", error))
             if failures:
                 raise CommitRefused(failures)
+            if not revisions:
+                last = self._commits[-1].committed_at if self._commits else now
+                return Commit(len(self._commits), last, {})
             for key, new in planned.items():
                 if new is None:
                     del self._kept[key]
@@ -94,6 +99,8 @@ class MemoryDriver:
 
     def read(self, key: Key) -> Stored:
         """See `Driver.read`."""
+        check_kind(key.kind)
+        check_id(key.id)
         with self._lock:
             self._want_open()
             if key not in self._kept:
@@ -102,6 +109,7 @@ class MemoryDriver:
 
     def scan(self, kind: str) -> Iterator[Stored | Failure]:
         """See `Driver.scan`. Records are those of the moment when the scan began."""
+        check_kind(kind)
         with self._lock:
             self._want_open()
             kept = [self._kept[key] for key in sorted(self._kept) if key.kind == kind]
@@ -111,6 +119,7 @@ class MemoryDriver:
     def kinds(self) -> Sequence[str]:
         """See `Driver.kinds`."""
         with self._lock:
+            self._want_open()
             return sorted({key.kind for key in self._kept})
 
     def changes(self, after: int) -> Iterator[Commit]:
@@ -122,6 +131,7 @@ class MemoryDriver:
 
     def flush(self) -> None:
         """See `Driver.flush`: memory is always up to date."""
+        self._want_open()
 
     def close(self) -> None:
         """See `Driver.close`."""
@@ -139,3 +149,11 @@ class MemoryDriver:
     def _want_open(self) -> None:
         if self._closed:
             raise StoreClosed(self.path)
+
+
+def open_memory(options: DriverOptions) -> MemoryDriver:
+    """Open a store in memory as a `DriverFactory` does. It begins empty each time."""
+    if options.format is not None:
+        get(options.format)  # nothing is written with it, but a wrong name is a mistake
+    path = f"memory:{options.target}"
+    return MemoryDriver(path, read_only=options.read_only, clock=options.clock)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
 from urllib.parse import unquote
+
+from statestore.serializers import split_extension
 
 MAX_STEM_BYTES = 120
 _HASH_CHARACTERS = 12
@@ -42,23 +43,19 @@ def file_stem(id: str) -> str:
     return f"{_cut(stem)}~{digest}"
 
 
-def split_name(name: str, extensions: Sequence[str]) -> tuple[str, str] | None:
-    """Return the stem and the extension of a file's name, or None if it is no record's name.
-
-    Args:
-        extensions: those of all known serializers, longest first.
-    """
+def stem_of(name: str) -> str | None:
+    """Return a file's name without its extension, or None if it is no record's name."""
     if "@" in name:  # temporary files and what managers keep: no id has this sign in its name
         return None
-    for extension in extensions:
-        if name.endswith(extension) and len(name) > len(extension):
-            return name[: -len(extension)], extension
-    return None
+    stem, extension = split_extension(name)
+    return stem if extension else None
 
 
 def guess_id(stem: str) -> str:
     """Return the id that a file's stem suggests: a word for messages where nothing better is."""
-    return unquote(_HASHED.sub("", stem), errors="replace")
+    # A name put there by others may hold bytes that are no UTF-8, and a message must be printable.
+    clean = stem.encode(errors="replace").decode()
+    return unquote(_HASHED.sub("", clean), errors="replace")
 
 
 def _cut(stem: str) -> str:

@@ -15,10 +15,11 @@ from statestore.models.configuration import Configuration
 _LIMIT_BYTES = 1 << 20
 
 
-def read_configuration(folder: str, file: str | None = None) -> Configuration:
+def read_configuration(folder: str | None, file: str | None = None) -> Configuration:
     """Return the settings of the store in `folder`; the defaults where it has no file.
 
     Args:
+        folder: that of the store; None where it has none.
         file: another file to read instead, which must exist.
     Raises:
         ConfigurationError: the file is no TOML, or has a setting that is not known or cannot be
@@ -35,14 +36,17 @@ def read_configuration(folder: str, file: str | None = None) -> Configuration:
     return _checked(where, settings)
 
 
-def _read(folder: str, file: str | None) -> bytes | None:
+def _read(folder: str | None, file: str | None) -> bytes | None:
     if file is not None:
         try:
             with open(file, "rb") as stream:
-                return stream.read(_LIMIT_BYTES)
+                data = stream.read(_LIMIT_BYTES + 1)
         except OSError as error:
             raise ConfigurationError(file, f"it cannot be read: {error.strerror}") from error
-    opened = open_folder(folder)
+        if len(data) > _LIMIT_BYTES:
+            raise ConfigurationError(file, f"it is larger than {_LIMIT_BYTES} bytes")
+        return data
+    opened = None if folder is None else open_folder(folder)
     if opened is None:
         return None
     with opened:

@@ -101,7 +101,7 @@ class Engine:
         return files.serializer.name if files else self.driver.traits.name
 
     def register(self, manager: RecordManager, *, read_only: bool) -> None:
-        """Take in a manager, make the place for its records, and load them if the others are.
+        """Take in a manager, and make the place for its records.
 
         Raises:
             NameTaken: there is a manager of this kind.
@@ -116,8 +116,6 @@ class Engine:
             if self._save_on_change:
                 kind = manager.kind
                 manager.listen(lambda: self._saved_on_change(kind))
-        if self._loaded:
-            self.load({manager.kind})
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -155,10 +153,8 @@ class Engine:
                 revision = outcome.commit.revisions.get(change.key, one.expected)
                 self._managers[change.key.kind].saved(one, revision)
             report = self.save_report(outcome, started, failures)
-            complete = bool(report.items or report.deleted or not report.failures)
-            if complete:
-                self.last_save_time = max(report.timestamp, self.last_save_time or report.timestamp)
-        self.finish(report, self.callbacks.save if complete else None, SaveFailed, strict=strict)
+            event = self._noted(report)
+        self.finish(report, event, SaveFailed, strict=strict)
         return report
 
     def commit(self, changes: Sequence[Change], expect: Mapping[Key, int]) -> Outcome:
@@ -231,8 +227,16 @@ class Engine:
             report = self.save_report(outcome, started, failures)
             known = None if kinds is None else [one for one in kinds if one in self._managers]
             self.take_in(known, discard=True)
-        self.finish(report, self.callbacks.save, SaveFailed, strict=True)
+            event = self._noted(report)
+        self.finish(report, event, SaveFailed, strict=True)
         return report
+
+    def _noted(self, report: SaveReport) -> Event[SaveReport] | None:
+        """Note the time of a save that was one, and return whom to tell of it."""
+        if report.failures and not report.items and not report.deleted:
+            return None
+        self.last_save_time = max(report.timestamp, self.last_save_time or report.timestamp)
+        return self.callbacks.save
 
     # --- loading ----------------------------------------------------------------------
 
@@ -284,6 +288,8 @@ class Engine:
             try:
                 for one in self.driver.scan(manager.kind):
                     self._take(manager, one, found, failures, notes)
+            except StoreClosed:
+                raise
             except StateStoreError as error:  # the folder itself: what is in memory stays
                 failures.append(Failure(None, "load", error))
             else:

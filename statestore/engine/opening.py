@@ -6,17 +6,19 @@ import os
 import re
 
 from statestore.drivers.driver import Clock, Driver
-from statestore.errors import UnknownName
+from statestore.drivers.registered import DriverOptions, get
 from statestore.files.folders import Modes
 from statestore.models.configuration import Configuration
 
+# Two characters at least before the colon: the drive of a Windows path is no scheme.
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):(.*)", re.DOTALL)
 _GROUP_MODES = Modes(file=0o660, folder=0o770)
 
 
-def is_memory(target: str | os.PathLike[str]) -> bool:
-    """Say whether a target names a store without files. Only a text is taken for a URL."""
-    return isinstance(target, str) and target.startswith("memory:")
+def folder_of(target: str | os.PathLike[str]) -> str | None:
+    """Return the folder that a store's path or URL names, or None if it names something else."""
+    url = _split(target)
+    return url[1] if url[0] == "directory" else None
 
 
 def open_driver(
@@ -34,19 +36,19 @@ def open_driver(
         UnknownName: the URL names no driver that is known.
         StateStoreError: what the driver says when it cannot open the place.
     """
-    from statestore.drivers.directory import DirectoryDriver
-    from statestore.drivers.memory import MemoryDriver
-
-    url = _URL.fullmatch(target) if isinstance(target, str) else None
-    if url is not None and url[1] == "memory":
-        return MemoryDriver(url[0], clock=clock)
-    if url is not None and url[1] != "directory":
-        raise UnknownName("driver", url[1], ("directory", "memory"))
-    return DirectoryDriver(
-        url[2] if url else target,
+    scheme, rest = _split(target)
+    options = DriverOptions(
+        target=rest,
         format=format,
         read_only=read_only,
         allow_unsafe=allow_unsafe,
         modes=_GROUP_MODES if configuration.group_access else Modes(),
         clock=clock,
     )
+    return get(scheme)(options)
+
+
+def _split(target: str | os.PathLike[str]) -> tuple[str, str]:
+    """Return the scheme of a URL and what stands behind it. Only a text is taken for a URL."""
+    url = _URL.fullmatch(target) if isinstance(target, str) else None
+    return (url[1], url[2]) if url else ("directory", os.fspath(target))

@@ -6,6 +6,7 @@ which fails on demand, tears writes or forgets what was not synced can stand in 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from typing import Protocol
@@ -109,4 +110,6 @@ class SystemFiles:
         os.rmdir(name, dir_fd=dir_fd)
 
     def names(self, fd: int) -> list[str]:
+        if fd < 0:  # listdir() would take that for the working folder
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return os.listdir(fd)

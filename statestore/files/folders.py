@@ -153,12 +153,13 @@ class Folder:
             self._want_plain(name, status)
             if status.st_size > limit_bytes:
                 raise TooLarge("any known format", f"it has {status.st_size} bytes")
-            chunks, size = [], 0
-            while chunk := self._files.read(fd, min(limit_bytes + 1 - size, 1 << 20)):
+            chunks, size, wanted = [], 0, status.st_size + 1
+            while chunk := self._files.read(fd, min(wanted, 1 << 20)):
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > limit_bytes:
                     raise TooLarge("any known format", f"it has more than {limit_bytes} bytes")
+                wanted = max(status.st_size + 1 - size, 1 << 16)  # it may have grown meanwhile
             return Content(b"".join(chunks), Mark.of(status))
         except OSError as error:
             raise StorageError.from_os(self.place(name), "read", error) from error

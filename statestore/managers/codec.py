@@ -85,13 +85,15 @@ class Codec(Generic[R]):
         fields = attrs.fields(record_class)
         self._names = frozenset(field.name for field in fields if field.init)
         self._extra = _extra_field(record_class)
-        self.is_immutable = is_immutable(record_class)
         try:
+            self.is_immutable = is_immutable(record_class)
             self._encode = _converter(detailed=False).get_unstructure_hook(record_class)
             self._decode = _converter(detailed=False).get_structure_hook(record_class)
             self._explain = _converter(detailed=True).get_structure_hook(record_class)
         except cattrs.errors.StructureHandlerNotFoundError as error:
             raise NotARecordClass(name, str(error)) from error
+        except NameError as error:
+            raise NotARecordClass(name, f"a type within it is not known: {error}") from error
 
     def encode(self, record: R) -> dict[str, Any]:
         """Return a record as a document, its fields in the order of the class.
@@ -104,7 +106,8 @@ class Codec(Generic[R]):
         except StateStoreError:
             raise
         except Exception as error:
-            raise EncodeError("$", f"{type(error).__name__}: {error}") from error
+            reason = f"its class cannot be written ({type(error).__name__})"
+            raise EncodeError("$", reason) from error
         return encoded
 
     def decode(self, document: Mapping[str, Any]) -> tuple[R, FrozenDict]:
@@ -145,7 +148,7 @@ class Codec(Generic[R]):
         except Exception as explained:  # noqa: BLE001 # to be told in the words of a Misfit
             problems = cattrs.transform_error(explained, format_exception=_worded)
             return [problem.replace(" @ $", " at $") for problem in problems]
-        return [f"{type(error).__name__}: {error}"]
+        return [f"it cannot be read ({type(error).__name__})"]
 
 
 def own_shape(type_: object, *, write: Callable[[Any], Any], read: Callable[[Any], Any]) -> None:
@@ -217,7 +220,7 @@ def _made_converter(*, detailed: bool) -> cattrs.Converter:
     for type_, write, read in _TEXTS:
         converter.register_unstructure_hook(type_, write)
         converter.register_structure_hook(type_, partial(_from_text, read))
-    converter.register_unstructure_hook(timedelta, timedelta.total_seconds)
+    converter.register_unstructure_hook(timedelta, _write_span)
     converter.register_structure_hook(timedelta, lambda v, _: timedelta(seconds=_to_float(v, _)))
     converter.register_structure_hook_func(_is_enum, _to_enum)
     converter.register_unstructure_hook_func(_is_frozen_dict, _as_it_is)
@@ -230,14 +233,24 @@ def _made_converter(*, detailed: bool) -> cattrs.Converter:
 
 
 def _attrs_writer(cls: type, converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
-    for enum in _enums(tuple(get_type_hints(cls).values())):
+    hints = get_type_hints(get_origin(cls) or cls)
+    for enum in _enums(tuple(hints.values())):
         # By class: as a text, which many enums are too, a member would be written as itself.
         converter.register_unstructure_hook(enum, _from_enum)
-    write: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(cls, converter)
+    write_fields: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(cls, converter)
     extra = _extra_field(cls)
+    lists = _list_checks(cls, hints)
+
+    def write(record: Any) -> dict[str, Any]:
+        for name, lacks_list in lists.items():
+            if lacks_list(getattr(record, name)):
+                raise EncodeError(f"$.{name}", "it is no list")
+        return write_fields(record)
+
     if extra is None:
-        return write
-    names = {field.name for field in attrs.fields(cls)}
+        return write if lists else write_fields
+    # A field of the very name of `extra` may be in it: that name is never written for itself.
+    names = {field.name for field in attrs.fields(cls)} - {extra}
 
     def write_with_extra(record: Any) -> dict[str, Any]:
         fields = write(record)
@@ -260,17 +273,20 @@ def _attrs_writer(cls: type, converter: cattrs.Converter) -> Callable[[Any], dic
 
 
 def _attrs_reader(cls: type, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    hints = get_type_hints(get_origin(cls) or cls)
+    for enum in _enums(tuple(hints.values())):
+        # By class: as a text, which many enums are too, any text would be taken for a member.
+        converter.register_structure_hook(enum, _to_enum)
     read: Callable[[Any, Any], Any] = make_dict_structure_fn(cls, converter)
     extra = _extra_field(cls)
-    hints = get_type_hints(cls)
     names = frozenset(field.name for field in attrs.fields(cls) if field.init)
-    lists = tuple(name for name in names if _holds_lists(hints[name]))
+    lists = _list_checks(cls, hints)
 
     def checked(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
             raise Misfit(["a mapping is wanted"])
-        for name in lists:
-            if isinstance(value.get(name), str | dict):
+        for name, lacks_list in lists.items():
+            if lacks_list(value.get(name)):
                 raise Misfit([f"{name} is no list"])
         if extra is None:
             if not names.issuperset(value):
@@ -302,19 +318,45 @@ def _extra_field(cls: type) -> str | None:
     return None
 
 
-def _holds_lists(type_: object) -> bool:
-    origin = get_origin(type_)
-    if origin in (Union, UnionType):
-        args = [arg for arg in get_args(type_) if arg is not NoneType]
-        return len(args) == 1 and _holds_lists(args[0])
+def _list_checks(cls: type, hints: Mapping[str, Any]) -> dict[str, Callable[[Any], bool]]:
+    names = [field.name for field in attrs.fields(cls) if field.init]
+    checks = {name: _list_check(hints[name]) for name in names}
+    return {name: check for name, check in checks.items() if check is not None}
+
+
+def _list_check(type_: object) -> Callable[[Any], bool] | None:
+    """Return what says that a text or a mapping is where a type wants a list, however deep.
+
+    Python takes both apart as if they were lists. None for a type in which there are no lists.
+    """
+    origin, args = get_origin(type_), get_args(type_)
     if origin is Annotated:
-        return _holds_lists(get_args(type_)[0])
+        return _list_check(args[0])
+    if origin in (Union, UnionType):
+        members = [arg for arg in args if arg is not NoneType]
+        return _list_check(members[0]) if len(members) == 1 else None
     plain = origin or type_
-    return (
-        isinstance(plain, type)
-        and issubclass(plain, Sequence | Set)
-        and not issubclass(plain, str | bytes)
-    )
+    if not isinstance(plain, type):
+        return None
+    if issubclass(plain, Mapping):
+        inner = _list_check(args[1]) if len(args) == 2 else None
+        if inner is None:
+            return None
+        return lambda value: isinstance(value, dict) and any(map(inner, value.values()))
+    if not issubclass(plain, Sequence | Set) or issubclass(plain, str | bytes):
+        return None
+    checks = [_list_check(arg) for arg in args if arg is not Ellipsis]
+    if not any(checks):
+        return lambda value: isinstance(value, str | dict)
+
+    def lacks_list(value: Any) -> bool:
+        if not isinstance(value, list | tuple):
+            return isinstance(value, str | dict)
+        of_items = checks * len(value) if len(checks) == 1 else checks
+        pairs = zip(of_items, value, strict=False)  # a wrong number is told by whoever reads it
+        return any(check is not None and check(one) for check, one in pairs)
+
+    return lacks_list
 
 
 def _exactly(wanted: type, value: Any, _: Any) -> Any:
@@ -347,6 +389,13 @@ def _write_time(moment: datetime) -> str:
         return format_time(moment)
     except ValueError as error:
         raise EncodeError("$", str(error)) from error
+
+
+def _write_span(span: timedelta) -> float:
+    seconds = span.total_seconds()
+    if timedelta(seconds=seconds) != span:  # a float holds the microseconds of 270 years
+        raise EncodeError("$", "it is a span too long to be stored to the microsecond")
+    return seconds
 
 
 def _write_bytes(data: bytes) -> str:
@@ -392,11 +441,14 @@ def _from_enum(member: Enum) -> Any:
 
 
 def _to_enum(value: Any, type_: Any) -> Any:
+    known = ", ".join(str(member.value) for member in type_)
     try:
-        return type_(value)
+        member = type_(value)
     except ValueError as error:
-        known = ", ".join(str(member.value) for member in type_)
         raise Misfit([f"it is none of {known}"]) from error
+    if isinstance(member.value, int) and type(value) is not int:  # 1.0 and true equal 1
+        raise Misfit([f"it is none of {known}"])
+    return member
 
 
 def _is_frozen_dict(type_: object) -> bool:
@@ -426,6 +478,5 @@ def _worded(error: BaseException, type_: type | None) -> str:
         return "; ".join(error.problems)
     if isinstance(error, KeyError):
         return "a required field is missing"
-    if isinstance(error, TypeError | ValueError):
-        return str(error) if type_ is None else f"it is no {getattr(type_, '__name__', type_)}"
-    return f"{type(error).__name__}"
+    wanted = getattr(type_, "__name__", None)
+    return f"it is no {wanted}" if wanted else f"its class refuses it ({type(error).__name__})"

@@ -99,11 +99,11 @@ class ConversationManager(DomainManager[Conversation]):
             current = self[self._id(conversation)]
             return self.update(current.id, messages=(*current.messages, *messages))
 
-    def _made_message(self, id: str, **fields: Any) -> Message:
+    def _made_message(self, conversation_id: str, /, **fields: Any) -> Message:
         try:
             return Message(**fields)
         except (TypeError, ValueError) as error:
-            raise InvalidRecord(self.kind, id, f"message: {error}") from error
+            raise InvalidRecord(self.kind, conversation_id, f"message: {error}") from error
 
 
 def message_fields(source: Mapping[str, Any]) -> dict[str, Any]:

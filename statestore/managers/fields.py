@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -39,8 +40,8 @@ def number_field(
     def check(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
         if value is None and default is None:
             return
-        if type(value) is not float:
-            raise TypeError(f"{attribute.name} takes a number")
+        if type(value) is not float or not math.isfinite(value):
+            raise TypeError(f"{attribute.name} takes a finite number")
         if (low is not None and value < low) or (high is not None and value > high):
             raise ValueError(f"{attribute.name} takes a number from {low} to {high}")
 

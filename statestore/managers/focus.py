@@ -138,9 +138,10 @@ class FocusManager(DomainManager[FocusChain]):
             raise InvalidRecord(self.kind, id, f"focus: {error}") from error
         with self._changing():
             current = self[id]
-            focuses = (*current.focuses, focus)
-            if current.max_size and len(focuses) > current.max_size:
-                fresh = [one for one in focuses if one.expires_at is None or one.expires_at > now]
-                focuses = tuple(fresh[-current.max_size :])
+            older = current.focuses
+            if current.max_size and len(older) >= current.max_size:
+                older = tuple(o for o in older if o.expires_at is None or o.expires_at > now)
+                older = older[max(0, len(older) + 1 - current.max_size) :]
+            focuses = (*older, focus)
             self.update(id, focuses=focuses, current_id=focus.id)
         return focus

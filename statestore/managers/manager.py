@@ -185,6 +185,7 @@ class Manager(Generic[R]):
         with self._changing():
             if record.id in self._live:
                 raise DuplicateId(self.kind, record.id)
+            self._unknown.pop(record.id, None)  # of a record that was deleted, not of this one
             self._put(record)
         return record
 
@@ -208,7 +209,7 @@ class Manager(Generic[R]):
                 self._put(record)
         return record
 
-    def update(self, id: str | R, **changes: Any) -> R:
+    def update(self, id: str | R, /, **changes: Any) -> R:
         """Change fields of a record and return the new record.
 
         Raises:
@@ -299,7 +300,7 @@ class Manager(Generic[R]):
     ) -> Sequence[str]:
         """See `RecordManager.adopt`."""
         with self._lock:
-            kept = [] if discard else [id for id in self._changed_ids() if id not in unread]
+            kept = [] if discard else self._changed_ids()
             stays = set(kept) | set(unread)
             for id, one in loaded.items():
                 saved = self._saved.get(id)
@@ -317,7 +318,11 @@ class Manager(Generic[R]):
             }
             self._unknown = {
                 **{id: unknown for id, unknown in self._unknown.items() if id in stays},
-                **{id: FrozenDict(one.unknown) for id, one in loaded.items() if one.unknown},
+                **{
+                    id: FrozenDict(one.unknown)
+                    for id, one in loaded.items()
+                    if one.unknown and id not in stays
+                },
             }
             self._live = live  # type: ignore[assignment]  # decode() made each a record of the class
             self._touched &= set(kept) | unread
@@ -359,7 +364,9 @@ class Manager(Generic[R]):
         except StateStoreError:
             raise
         except (TypeError, ValueError, AttributeError) as error:
-            raise InvalidRecord(self.kind, id, str(error)) from error
+            # Validators put more than their message into an error, the value among it.
+            reason = str(error.args[0]) if error.args else type(error).__name__
+            raise InvalidRecord(self.kind, id, reason) from error
 
     # --- inside -----------------------------------------------------------------------
 

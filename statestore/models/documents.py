@@ -143,17 +143,28 @@ class FrozenDict(dict[str, Any]):
         return dict.__repr__(self)
 
 
+_EMPTY = FrozenDict()
+_UNCHANGEABLE = frozenset({str, int, float, bool, type(None), FrozenDict})
+
+
 def freeze(value: Any) -> Any:
     """Return `value` with each mapping in it as a `FrozenDict` and each list as a tuple.
 
     Other values are returned as they are; a save refuses those that cannot be stored.
     """
+    kind = type(value)
+    if kind in _UNCHANGEABLE:
+        return value
+    if kind is dict:
+        return FrozenDict({key: freeze(item) for key, item in value.items()}) if value else _EMPTY
+    if kind is list or kind is tuple:
+        return tuple([freeze(item) for item in value])
     if isinstance(value, FrozenDict):
         return value
     if isinstance(value, Mapping):
         return FrozenDict({key: freeze(item) for key, item in value.items()})
     if isinstance(value, list | tuple):
-        return tuple(freeze(item) for item in value)
+        return tuple([freeze(item) for item in value])
     return value
 
 
@@ -164,8 +175,8 @@ def freeze_mapping(value: Mapping[str, Any] | None) -> FrozenDict:
         TypeError: `value` is no mapping.
     """
     if value is None:
-        return FrozenDict()
-    if not isinstance(value, Mapping):
+        return _EMPTY
+    if not isinstance(value, dict | Mapping):
         raise TypeError(f"a mapping is wanted, not {type(value).__name__}")
     frozen: FrozenDict = freeze(value)
     return frozen

@@ -31,7 +31,10 @@ def parse_time(text: object) -> datetime:
     """
     if not isinstance(text, str) or not _RFC_3339.fullmatch(text):
         raise ValueError("a time as 2026-11-20T17:00:00.123456Z is wanted")
-    return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("it lies outside the years 1 to 9999 in UTC") from error
 
 
 def time_ns(moment: datetime) -> int:

@@ -4,6 +4,7 @@ from statestore.serializers.detection import decode, detect, validate
 from statestore.serializers.registered import (
     extensions,
     get,
+    known_extensions,
     names,
     register,
     split_extension,
@@ -17,6 +18,7 @@ __all__ = [
     "detect",
     "extensions",
     "get",
+    "known_extensions",
     "names",
     "register",
     "split_extension",

@@ -106,6 +106,10 @@ class Serializers:
                 self._extensions[installed] = tuple(sorted(ends, key=lambda end: (-len(end), end)))
             return self._extensions[installed]
 
+    def known_extensions(self) -> tuple[str, ...]:
+        """Return `extensions()` as far as they are known: installed packages are not asked now."""
+        return self.extensions(installed=True in self._extensions)
+
     def split_extension(self, file_name: str) -> tuple[str, str]:
         """Return a file's name without its known extension, and that ("" if it has none).
 
@@ -125,4 +129,5 @@ get = DEFAULT.get
 register = DEFAULT.register
 names = DEFAULT.names
 extensions = DEFAULT.extensions
+known_extensions = DEFAULT.known_extensions
 split_extension = DEFAULT.split_extension

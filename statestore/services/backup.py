@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -24,6 +25,7 @@ from statestore.errors import (
     DecodeError,
     InvalidBackup,
     StateStoreError,
+    UnsafeFile,
 )
 from statestore.files.folders import Folder, open_folder
 from statestore.models.changes import Stored
@@ -70,6 +72,7 @@ class Manifest:
             "counts": dict(self.counts),
             "files": {path: attrs.asdict(entry) for path, entry in self.files.items()},
         }
+        fields["sha256"] = _own_digest(fields)
         return orjson.dumps(fields, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
     @classmethod
@@ -82,6 +85,7 @@ class Manifest:
         try:
             fields: dict[str, Any] = orjson.loads(data)
             _want_known(fields["statestore_backup"])
+            _want_whole(fields)
             return cls(
                 store_id=str(fields["store_id"]),
                 created_at=parse_time(fields["created_at"]),
@@ -107,38 +111,51 @@ class BackupInfo:
     problem: str = ""
 
 
-def backup(engine: Engine, path: str | None, *, backups: str) -> BackupReport:
+DEFAULT_NAME = "%Y-%m-%dT%H-%M-%S.%fZ"
+"""What names a backup that is given no path: a template for the time, in UTC."""
+
+
+def backup(
+    engine: Engine, path: str | None, *, backups: str, name: str = DEFAULT_NAME
+) -> BackupReport:
     """Copy every record of the store into a new folder.
 
     The copy is built beside `path`, synced and then renamed, so what has that name is complete.
     What cannot be read is not copied; it is in the report's failures.
 
     Args:
-        path: the new folder; by default one in `backups` named after the time.
-        backups: the folder of backups, for that default.
+        path: the new folder; by default `name` in `backups`.
+        backups: the folder of backups.
+        name: the template for a name there, with the codes of `strftime`: "daily-%Y-%m-%d".
     Raises:
         BackupExists: something is at `path`.
-        ConfigurationError: `path` is within the store's records.
+        ConfigurationError: `path` is within the store's records, or `name` makes no file name.
         StorageError: the system refused; nothing is left at `path`.
     """
     with engine.turn():
         started, now = time.monotonic(), engine.clock()
-        target = os.path.realpath(path or _default_path(backups, now))
+        target = os.path.realpath(path or os.path.join(backups, _named(name, now)))
         _want_outside(engine, target, backups)
-        if os.path.lexists(target):
-            raise BackupExists(target)
+        if os.path.lexists(target) or (path and os.path.islink(path)):
+            raise BackupExists(path or target)
         parent, name = os.path.split(target)
         with _want(open_folder(parent, create=True), parent) as around:
             partial = f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
             try:
-                manifest, failures = _copy(engine, around, partial, now)
-                around.rename_child(partial, name)
+                with _want(around.child(partial, create=True), partial) as root:
+                    manifest, failures = _copy(engine, root, now)
+                    try:
+                        around.rename_child(partial, name)
+                    except BaseException:
+                        if around.holds(name, root):  # renamed, but nobody knows for how long
+                            _remove_tree(around, name)
+                        raise
             except BaseException:
-                _remove_partial(around, partial)
+                _remove_tree(around, partial)
                 raise
         report = BackupReport(
             path=target,
-            format=engine.format,
+            format=manifest.format,
             items=len(manifest.files),
             size_bytes=sum(entry.size_bytes for entry in manifest.files.values()),
             timestamp=now,
@@ -176,7 +193,9 @@ def read_manifest(path: str) -> Manifest:
         BackupNotFound: there is no folder, or no manifest in it.
         InvalidBackup: its manifest cannot be read.
     """
-    if not os.path.isdir(path) or os.path.basename(path).startswith(PARTIAL_PREFIX):
+    if not os.path.isdir(path) or os.path.basename(os.path.realpath(path)).startswith(
+        PARTIAL_PREFIX
+    ):
         raise BackupNotFound(path)
     with _want(open_folder(path), path) as folder:
         try:
@@ -188,31 +207,29 @@ def read_manifest(path: str) -> Manifest:
             raise InvalidBackup(path, [f"{MANIFEST_FILE}: {error}"]) from error
 
 
-def _copy(
-    engine: Engine, around: Folder, partial: str, now: datetime
-) -> tuple[Manifest, list[Failure]]:
+def _copy(engine: Engine, root: Folder, now: datetime) -> tuple[Manifest, list[Failure]]:
+    driver = engine.driver
     failures: list[Failure] = []
     counts: dict[str, int] = {}
     files: dict[str, FileEntry] = {}
-    with _want(around.child(partial, create=True), partial) as root:
-        for kind in engine.driver.kinds():
-            with _want(root.child(kind, create=True), kind) as folder:
-                for one in _record_files(engine, kind):
-                    if isinstance(one, Failure):
-                        failures.append(attrs.evolve(one, operation="backup"))
-                        continue
-                    name, data, mtime_ns = one
-                    folder.replace(name, data, mtime_ns=mtime_ns)
-                    counts[kind] = counts.get(kind, 0) + 1
-                    digest = hashlib.sha256(data).hexdigest()
-                    files[f"{kind}/{name}"] = FileEntry(len(data), digest)
-                folder.sync()
-            if kind not in counts:
-                root.drop_child(kind)
-        driver = engine.driver
-        manifest = Manifest(driver.store_id, now, driver.sequence, engine.format, counts, files)
-        root.replace(MANIFEST_FILE, manifest.to_bytes())
-        root.sync()
+    for kind in sorted({*driver.kinds(), *engine.managers}):
+        with _want(root.child(kind, create=True), kind) as folder:
+            for one in _record_files(engine, kind):
+                if isinstance(one, Failure):
+                    failures.append(attrs.evolve(one, operation="backup"))
+                    continue
+                name, data, mtime_ns = one
+                folder.replace(name, data, mtime_ns=mtime_ns)
+                counts[kind] = counts.get(kind, 0) + 1
+                digest = hashlib.sha256(data).hexdigest()
+                files[f"{kind}/{name}"] = FileEntry(len(data), digest)
+            folder.sync()
+        if kind not in counts:
+            root.drop_child(kind)
+    format = engine.format if driver.record_files else "json"
+    manifest = Manifest(driver.store_id, now, driver.sequence, format, counts, files)
+    root.replace(MANIFEST_FILE, manifest.to_bytes())
+    root.sync()
     return manifest, failures
 
 
@@ -220,12 +237,15 @@ def _record_files(engine: Engine, kind: str) -> Iterator[tuple[str, bytes, int] 
     """Yield name, bytes and mtime of each record: as it is on disk, or as it would be."""
     files = engine.driver.record_files
     if files is not None:
-        for entry in files.entries(kind):
-            yield (
-                (entry.name, entry.data, entry.mark.mtime_ns)
-                if isinstance(entry, RecordFile)
-                else entry
-            )
+        try:
+            for entry in files.entries(kind):
+                yield (
+                    (entry.name, entry.data, entry.mark.mtime_ns)
+                    if isinstance(entry, RecordFile)
+                    else entry
+                )
+        except UnsafeFile as error:  # the folder itself is a link, say
+            yield Failure(None, "backup", error)
         return
     serializer = get("json")
     for stored in engine.driver.scan(kind):
@@ -240,8 +260,11 @@ def _as_file(stored: Stored, serializer: Serializer) -> tuple[str, bytes, int]:
     return name, serializer.dumps(envelope.to_document()), time_ns(stored.saved_at)
 
 
-def _default_path(backups: str, now: datetime) -> str:
-    return os.path.join(backups, now.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ"))
+def _named(template: str, now: datetime) -> str:
+    name = now.astimezone(UTC).strftime(template)
+    if not name or name.startswith(".") or os.sep in name or "\0" in name:
+        raise ConfigurationError(template, "it makes no plain name of a folder; try daily-%Y-%m-%d")
+    return name
 
 
 def _want_outside(engine: Engine, target: str, backups: str) -> None:
@@ -259,29 +282,43 @@ def _within(path: str, folder: str) -> bool:
     return path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def _remove_partial(around: Folder, partial: str) -> None:
-    """Remove what a backup that failed has left."""
-    root = around.child(partial)
-    if root is None:
-        return
-    with root:
-        for name in root.names():
-            child = None
-            if name != MANIFEST_FILE and not name.startswith("."):
-                child = root.child(name)
-            if child is None:
-                root.remove(name)
-                continue
-            with child:
-                for file in child.names():
-                    child.remove(file)
-            root.drop_child(name)
-    around.drop_child(partial)
+def _remove_tree(around: Folder, name: str) -> None:
+    """Remove what a backup that failed has left, as far as the system lets us.
+
+    The error that brought us here is the one to tell.
+    """
+    with contextlib.suppress(StateStoreError):
+        root = around.child(name)
+        if root is None:
+            return
+        with root:
+            for inner in root.names():
+                child = None
+                if inner != MANIFEST_FILE and not inner.startswith("."):
+                    child = root.child(inner)
+                if child is None:
+                    root.remove(inner)
+                    continue
+                with child:
+                    for file in child.names():
+                        child.remove(file)
+                root.drop_child(inner)
+        around.drop_child(name)
+
+
+def _own_digest(fields: Mapping[str, Any]) -> str:
+    """Return what tells a manifest from one that was changed, however its text is laid out."""
+    return hashlib.sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _want_known(version: object) -> None:
-    if version != MANIFEST_VERSION:
+    if type(version) is not int or version != MANIFEST_VERSION:
         raise ValueError("its version is not known here; restore it with a newer statestore")
+
+
+def _want_whole(fields: dict[str, Any]) -> None:
+    if fields.pop("sha256") != _own_digest(fields):
+        raise ValueError("it was changed: its own SHA-256 is another")
 
 
 def _want(folder: Folder | None, path: str) -> Folder:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from statestore.drivers.driver import RecordFiles
 from statestore.engine.engine import Engine
-from statestore.errors import NotSupported, StateStoreError
+from statestore.errors import NotSupported, StateStoreError, UnknownName
 from statestore.models.reports import ConvertReport, Failure
 from statestore.serializers import get
 
@@ -20,18 +20,22 @@ def convert(engine: Engine, format: str, kinds: Collection[str] | None = None) -
     and back gives the same bytes. What cannot be read is left as it is and is in the report.
 
     Raises:
-        UnknownName: there is no such serializer.
+        UnknownName: there is no such serializer, or no such kind.
         NotSupported: the driver keeps no files.
         StorageError, ReadOnlyStore: nothing more was converted.
     """
     serializer = get(format)
     files = wanted_files(engine, "conversion")
+    known = sorted({*engine.driver.kinds(), *engine.managers})
+    for kind in () if kinds is None else kinds:
+        if kind not in known:
+            raise UnknownName("kind", kind, known)
     items = unchanged = size = 0
     failures: list[Failure] = []
     notes: list[str] = []
     with engine.turn():
         started = time.monotonic()
-        for kind in engine.driver.kinds() if kinds is None else kinds:
+        for kind in known if kinds is None else kinds:
             try:
                 done = files.rewrite(kind, serializer)
             except StateStoreError as error:

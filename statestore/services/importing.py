@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any, TypeGuard
 
 import attrs
 
 from statestore.engine.engine import Engine
 from statestore.errors import (
-    DuplicateId,
+    EncodeError,
     SaveFailed,
     StateStoreError,
     UnknownName,
     UnknownTranscript,
 )
+from statestore.managers.codec import Codec
 from statestore.managers.conversations import Conversation, ConversationManager
 from statestore.managers.sessions import Session, SessionManager
-from statestore.models.documents import freeze_mapping
+from statestore.models.documents import check_document, freeze_mapping
 from statestore.models.reports import Failure, ImportReport
 from statestore.services.transcripts import Transcript, read_transcripts
 
@@ -55,13 +58,19 @@ def import_transcripts(engine: Engine, sources: Sequence[str]) -> ImportReport:
     tally = _Tally()
     for path, was_named in _files(sources, tally):
         try:
-            for transcript in read_transcripts(path):
-                _take(sessions, conversations, transcript, path, tally)
-        except StateStoreError as error:
-            if was_named or not isinstance(error, UnknownTranscript):
+            transcripts = read_transcripts(path)
+        except UnknownTranscript as error:
+            # In a folder other files may lie too; but one that is damaged may be a transcript.
+            if was_named or error.__cause__ is not None:
                 tally.failures.append(Failure(None, "import", error))
             else:
                 tally.notes.append(str(error))
+            continue
+        for transcript in transcripts:
+            try:
+                _take(sessions, conversations, transcript, path, tally)
+            except StateStoreError as error:
+                tally.failures.append(Failure(None, "import", error))
     saved = engine.save({sessions.kind, conversations.kind}, strict=False)
     report = ImportReport(
         path=engine.driver.path,
@@ -119,7 +128,7 @@ def _take(
 ) -> None:
     known = _known(conversations, transcript)
     if known is None:
-        _add(sessions, conversations, transcript)
+        _add(sessions, conversations, transcript, path)
         tally.conversations += 1
         tally.items += 1
         tally.messages += len(transcript.messages)
@@ -133,12 +142,15 @@ def _take(
                 f"conversation {known.id!r} has its id and says something else; delete it first"
             )
             raise UnknownTranscript(path, reason)
-        conversations.update(
-            known.id,
+        grown = attrs.evolve(
+            known,
             messages=transcript.messages,
             summary=transcript.summary or known.summary,
-            metadata={**known.metadata, **_metadata(transcript)},
+            metadata=freeze_mapping({**known.metadata, **_metadata(transcript)}),
         )
+        _want_storable(grown, path)
+        conversations.replace(grown, expect=known)
+        _grow_session(sessions, known.session_id, transcript)
         tally.items += 1
         tally.messages += len(transcript.messages) - count
     tally.notes.extend(transcript.notes)
@@ -149,7 +161,7 @@ def _known(conversations: ConversationManager, transcript: Transcript) -> Conver
     grown: Conversation | None = None
     for one in conversations.all():
         mark = one.metadata.get(_MARK)
-        if not mark or mark["type"] != transcript.type:
+        if not _is_mark(mark) or mark["type"] != transcript.type:
             continue
         if mark["digest"] == transcript.digest:
             return one
@@ -165,14 +177,20 @@ def _continues(transcript: Transcript, known: Conversation) -> bool:
     return bool(known.messages) and transcript.messages[: len(known.messages)] == known.messages
 
 
+def _is_mark(mark: object) -> TypeGuard[Mapping[str, object]]:
+    # Metadata is the host's own: it may have a field of this name that means something else.
+    return isinstance(mark, Mapping) and {"type", "source", "key", "digest"} <= mark.keys()
+
+
 def _add(
-    sessions: SessionManager, conversations: ConversationManager, transcript: Transcript
+    sessions: SessionManager, conversations: ConversationManager, transcript: Transcript, path: str
 ) -> None:
     stem = os.path.splitext(transcript.source)[0]
     id = transcript.key or f"{stem}-{transcript.digest[:12]}"
     for manager in (sessions, conversations):
         if id in manager:
-            raise DuplicateId(manager.kind, id)
+            reason = f"there is a record {manager.kind}/{id} that is not from it; delete it first"
+            raise UnknownTranscript(path, reason)
     times = transcript.times
     created_at = times[0] if times else datetime.now(UTC)
     updated_at = max(times, default=created_at)
@@ -198,8 +216,39 @@ def _add(
         updated_at=updated_at,
         messages=transcript.messages,
     )
+    _want_storable(session, path)
+    _want_storable(conversation, path)
     sessions.add(session)
     conversations.add(conversation)
+
+
+def _grow_session(sessions: SessionManager, id: str | None, transcript: Transcript) -> None:
+    """Note in the session of a transcript that has grown what it says of it now."""
+    session = sessions.get(id) if id is not None else None
+    if session is None or not _is_mark(session.metadata.get(_MARK)):
+        return
+    sessions.update(
+        session.id,
+        ended_at=max(transcript.times, default=session.ended_at),
+        metadata={**session.metadata, **transcript.about, _MARK: _mark(transcript)},
+    )
+
+
+def _want_storable(record: Session | Conversation, path: str) -> None:
+    """Check that a save will take a record: one that it refuses would stay in its way for good.
+
+    Raises:
+        UnknownTranscript: it will not.
+    """
+    try:
+        check_document({"data": _codecs()[type(record)].encode(record)})
+    except EncodeError as error:
+        raise UnknownTranscript(path, str(error)) from error
+
+
+@functools.cache
+def _codecs() -> Mapping[type, Codec[Any]]:
+    return {Session: Codec(Session), Conversation: Codec(Conversation)}
 
 
 def _metadata(transcript: Transcript) -> dict[str, object]:

@@ -6,11 +6,20 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
+from contextlib import closing
 
 from statestore.drivers.directory import DirectoryDriver
 from statestore.drivers.driver import RecordFile
 from statestore.engine.engine import Engine
-from statestore.errors import InvalidBackup, LoadFailed, SaveFailed, StateStoreError
+from statestore.errors import (
+    CorruptRecord,
+    InvalidBackup,
+    LoadFailed,
+    SaveFailed,
+    StateStoreError,
+    UnsafeFile,
+)
+from statestore.files.folders import open_folder
 from statestore.models.changes import Change, Delete, Put, Stored
 from statestore.models.keys import Key
 from statestore.models.reports import Failure, RestoreReport, VerifyReport
@@ -83,23 +92,26 @@ def read_backup(path: str, *, store_path: str | None) -> tuple[Manifest, Mapping
     problems: list[str] = []
     found: dict[Key, Put] = {}
     missing = set(manifest.files)
-    driver = DirectoryDriver(path, read_only=True, allow_unsafe=True)
     try:
-        for kind in driver.kinds():
-            problems += [f"{name} is not in its manifest" for name in driver.strangers(kind)]
-            for one in driver.entries(kind):
-                if isinstance(one, Failure):
-                    problems.append(str(one.error))
-                    continue
-                missing.discard(one.path)
-                problem = _problem(one, manifest)
-                if problem:
-                    problems.append(problem)
-                found[one.key] = Put(one.key, one.envelope.data, one.envelope.schema)
+        with closing(DirectoryDriver(path, read_only=True, allow_unsafe=True)) as driver:
+            for kind in driver.kinds():
+                places = _places(path, kind)
+                missing.difference_update(places)
+                problems += [
+                    f"{place} is not in its manifest"
+                    for place in places
+                    if place not in manifest.files
+                ]
+                for one in driver.entries(kind):
+                    if isinstance(one, Failure):
+                        problems.append(_worded(one))
+                        continue
+                    problem = _problem(one, manifest)
+                    if problem:
+                        problems.append(problem)
+                    found[one.key] = Put(one.key, one.envelope.data, one.envelope.schema)
     except StateStoreError as error:
         problems.append(str(error))
-    finally:
-        driver.close()
     problems += [f"{name} is missing" for name in sorted(missing)]
     if problems:
         raise InvalidBackup(path, problems)
@@ -109,12 +121,28 @@ def read_backup(path: str, *, store_path: str | None) -> tuple[Manifest, Mapping
 def _problem(file: RecordFile, manifest: Manifest) -> str:
     entry = manifest.files.get(file.path)
     if entry is None:
-        return f"{file.path} is not in its manifest"
+        return ""  # told already
     if len(file.data) != entry.size_bytes:
         return f"{file.path} has {len(file.data)} bytes, not {entry.size_bytes}"
     if hashlib.sha256(file.data).hexdigest() != entry.sha256:
         return f"{file.path} was changed: its SHA-256 is another"
     return ""
+
+
+def _places(path: str, kind: str) -> list[str]:
+    """Return the paths, relative to the backup, of all that lies in the folder of a kind."""
+    folder = open_folder(os.path.join(path, kind))
+    if folder is None:
+        return []
+    with folder:
+        return [f"{kind}/{name}" for name in folder.names()]
+
+
+def _worded(failure: Failure) -> str:
+    error = failure.error
+    if isinstance(error, CorruptRecord | UnsafeFile):
+        return f"{error.path}: {error.reason}"
+    return str(failure)
 
 
 def _compare(engine: Engine, wanted: Mapping[Key, Put]) -> tuple[list[str], list[Change], int]:

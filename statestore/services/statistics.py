@@ -53,6 +53,7 @@ def statistics(engine: Engine) -> Statistics:
                     continue
                 counted.records += 1
                 counted.size_bytes += one.size_bytes
-                counted.formats[one.format] = counted.formats.get(one.format, 0) + 1
+                if one.format:  # where there are files
+                    counted.formats[one.format] = counted.formats.get(one.format, 0) + 1
                 counted.last_saved_at = max(counted.last_saved_at or one.saved_at, one.saved_at)
         return Statistics(engine.driver.path, engine.format, kinds)

@@ -75,7 +75,8 @@ def read_transcripts(path: str) -> list[Transcript]:
     Raises:
         UnknownTranscript: it cannot be read, or holds none that is known.
     """
-    source = os.path.basename(path)
+    # A name may hold bytes that are no UTF-8, and what is stored must be text.
+    source = os.fsencode(os.path.basename(path)).decode(errors="replace")
     text = _read_text(path)
     try:
         whole = get("json").loads(text)
@@ -83,17 +84,24 @@ def read_transcripts(path: str) -> list[Transcript]:
         raise UnknownTranscript(path, error.reason) from error
     except DecodeError as error:
         lines = _lines(text)
-        if not any(line.is_json for line in lines):
+        # The last line of a list that is damaged may be JSON too; in lines of JSON most are.
+        if 2 * sum(line.is_json for line in lines) < len(lines) or len(lines) == 1:
             raise UnknownTranscript(path, f"it is {error}") from error
-        return _from_lines(path, source, lines)
+        found = _from_lines(source, lines)
+    else:
+        found = _from_whole(source, whole)
+    if not any(one.messages for one in found):
+        raise UnknownTranscript(path, "it is no transcript of a kind that is known")
+    return found
+
+
+def _from_whole(source: str, whole: object) -> list[Transcript]:
     if isinstance(whole, dict) and "messages" not in whole:
         if isinstance(whole.get("history"), list) or isinstance(whole.get("trajectory"), list):
             return [_from_trajectory(source, whole)]
-        return _from_lines(path, source, [_Line(1, whole, is_json=True)])
+        return _from_lines(source, [_Line(1, whole, is_json=True)])
     found = _from_chat(source, whole)
-    if found is None:
-        raise UnknownTranscript(path, "it is no transcript of a kind that is known")
-    return [found]
+    return [] if found is None else [found]
 
 
 # --- SWE-agent ------------------------------------------------------------------------
@@ -102,14 +110,21 @@ def read_transcripts(path: str) -> list[Transcript]:
 def _from_trajectory(source: str, whole: Mapping[str, Any]) -> Transcript:
     history, steps = whole.get("history"), whole.get("trajectory")
     notes: list[str] = []
+    about = dict(whole)
+    for name in ("history", "trajectory"):
+        if isinstance(whole.get(name), list):
+            del about[name]
     if isinstance(history, list) and history:
         items = history
-        if steps:
+        if isinstance(steps, list) and steps:
             notes.append(f"{source}: the {len(steps)} steps beside its messages are not taken in")
     else:
-        items = [item for step in steps or () for item in _step_messages(step)]
+        items = [
+            item
+            for step in (steps if isinstance(steps, list) else ())
+            for item in _step_messages(step)
+        ]
     messages, other = _messages(items)
-    about = {k: v for k, v in whole.items() if k not in ("history", "trajectory")}
     environment = whole.get("environment")
     return Transcript(
         type="swe-agent",
@@ -128,7 +143,7 @@ def _step_messages(step: object) -> Iterator[object]:
         yield step
         return
     more = {k: v for k, v in step.items() if k not in ("response", "observation")}
-    yield {"role": "assistant", "content": step.get("response") or "", **more}
+    yield {**_apart(more), "role": "assistant", "content": step.get("response") or ""}
     if step.get("observation") is not None:
         yield {"role": "user", "content": step["observation"]}
 
@@ -183,7 +198,7 @@ def _lines(text: bytes) -> list[_Line]:
     return lines
 
 
-def _from_lines(path: str, source: str, lines: Sequence[_Line]) -> list[Transcript]:
+def _from_lines(source: str, lines: Sequence[_Line]) -> list[Transcript]:
     objects = [line.value for line in lines if line.is_json and isinstance(line.value, dict)]
     if any(_is_claude(value) for value in objects):
         return [_from_claude(source, lines)]
@@ -204,9 +219,7 @@ def _from_lines(path: str, source: str, lines: Sequence[_Line]) -> list[Transcri
         one = _from_chat(f"{source}:{line.number}", line.value) if line.is_json else None
         if one is not None:
             found.append(one)
-    if not found:
-        raise UnknownTranscript(path, "it is no transcript of a kind that is known")
-    if len(found) < len(lines):
+    if found and len(found) < len(lines):
         note = f"{source}: {len(lines) - len(found)} lines hold no conversation and were left out"
         found[0] = attrs.evolve(found[0], notes=(*found[0].notes, note))
     return found
@@ -267,6 +280,8 @@ def _claude_message(value: object, number: int, ids: set[str]) -> Message | None
     timestamp = {"timestamp": line.pop("timestamp")} if "timestamp" in line else {}
     rest = {k: v for k, v in said.items() if k not in ("role", "content")}
     role = said.get("role")
+    if role is not None and not _is_text(role):
+        rest["role"] = role
     if rest:
         line["message"] = rest
     id = _usable_id(line.get("uuid")) or f"line-{number}"
@@ -287,7 +302,15 @@ def _apart(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return `fields` with those in a mapping of their own whose names `Message` uses itself."""
     taken = {k: v for k, v in fields.items() if k in _FIELDS}
     free = {k: v for k, v in fields.items() if k not in _FIELDS}
-    return {**free, "source": taken} if taken else free
+    return {**free, _free_name(free): taken} if taken else free
+
+
+def _free_name(fields: Mapping[str, Any]) -> str:
+    """Return the name for fields that are kept apart: `source`, or where that is taken, longer."""
+    name = "source"
+    while name in fields:
+        name += "_"
+    return name
 
 
 # --- messages -------------------------------------------------------------------------
@@ -337,7 +360,7 @@ def _message(item: Mapping[str, Any], number: int) -> Message | None:
         elif value is not None:
             misfits[name] = value
     if misfits:
-        extra["source"] = {**extra.get("source", {}), **misfits}
+        extra[_free_name(extra)] = misfits
     ids = item.get("tool_call_ids")
     if (
         "tool_call_id" not in fields
@@ -387,9 +410,16 @@ def _usable_id(value: object) -> str | None:
 
 def _title(messages: Sequence[Message]) -> str:
     """Return the first line that a person said, cut to a title."""
-    spoken = (one.text for one in messages if one.role == "user")
+    spoken = (text for one in messages if one.role == "user" for text in _texts(one))
     line = next((text.strip().splitlines()[0] for text in spoken if text.strip()), "")
     return line if len(line) <= _TITLE_CHARACTERS else line[: _TITLE_CHARACTERS - 1] + "…"
+
+
+def _texts(message: Message) -> Iterator[str]:
+    for part in (message.content,) if isinstance(message.content, str) else message.content or ():
+        text = part if isinstance(part, str) else part.text
+        if isinstance(text, str):  # a provider may have put anything there
+            yield text
 
 
 def _left_out(source: str, other: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

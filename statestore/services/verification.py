@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import attrs
+
 from statestore.drivers.driver import Driver
 from statestore.drivers.kind_folder import leftovers
 from statestore.engine.engine import Engine
@@ -24,22 +26,22 @@ def verify(engine: Engine) -> VerifyReport:
     items = size = 0
     with engine.turn():
         started = time.monotonic()
-        for kind in engine.driver.kinds():
-            manager = engine.managers.get(kind)
-            for one in engine.driver.scan(kind):
-                if isinstance(one, Stored):
+        for kind in sorted({*engine.driver.kinds(), *engine.managers}):
+            try:
+                for one in engine.driver.scan(kind):
+                    if isinstance(one, Failure):
+                        failures.append(attrs.evolve(one, operation="verify"))
+                        continue
                     notes.extend(one.notes)
-                    try:
-                        if manager is not None:
-                            manager.decode(one)
-                    except StateStoreError as error:
-                        failures.append(Failure(one.key, "verify", error))
-                    else:
+                    problem = _problem(engine, one)
+                    if problem is None:
                         items, size = items + 1, size + one.size_bytes
-                else:
-                    failures.append(Failure(one.key, "verify", one.error))
-            notes.extend(_strangers(engine.driver, kind))
-        return VerifyReport(
+                    else:
+                        failures.append(problem)
+                notes.extend(_strangers(engine.driver, kind))
+            except StateStoreError as error:  # the folder itself
+                failures.append(Failure(None, "verify", error))
+        report = VerifyReport(
             path=engine.driver.path,
             format=engine.format,
             items=items,
@@ -49,6 +51,18 @@ def verify(engine: Engine) -> VerifyReport:
             failures=tuple(failures),
             notes=tuple(notes),
         )
+    engine.finish(report, None, StateStoreError, strict=False)
+    return report
+
+
+def _problem(engine: Engine, stored: Stored) -> Failure | None:
+    manager = engine.managers.get(stored.key.kind)
+    try:
+        if manager is not None:
+            manager.decode(stored)
+    except StateStoreError as error:
+        return Failure(stored.key, "verify", error)
+    return None
 
 
 def _strangers(driver: Driver, kind: str) -> list[str]:

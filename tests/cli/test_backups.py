@@ -35,7 +35,8 @@ def test_a_scheduled_backup_is_named_by_a_template(shell):
 
     (one,) = shell.json("backup", "list")["backups"]
     today = datetime.now(UTC).strftime("%Y-%m-%d")
-    assert one["name"].startswith("daily-") and one["name"][6:] <= today
+    assert one["name"] <= f"daily-{today}"
+    assert one["name"].startswith("daily-20")
     assert "exists already" in shell("backup", "create", "--name", one["name"], code=5).stderr
     assert "no plain name" in shell("backup", "create", "--name", "../x", code=2).stderr
     shell("backup", "create", "there", "--name", "x", code=2)

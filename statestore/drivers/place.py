@@ -1,0 +1,173 @@
+"""The place of a directory store: its folders, held open, and what it says of itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+
+import attrs
+import orjson
+
+from statestore.drivers.driver import Clock
+from statestore.drivers.kind_folder import KindFolder
+from statestore.drivers.layout import (
+    QUARANTINE,
+    looks_like_store,
+    new_meta,
+    open_own,
+    open_root,
+    read_meta,
+    write_meta,
+)
+from statestore.errors import (
+    InvalidKind,
+    ReadOnlyStore,
+    RecordNotFound,
+    StorageError,
+    StoreClosed,
+    StoreNotFound,
+    UnsafeFile,
+)
+from statestore.files.calls import Files
+from statestore.files.folders import Folder, Modes
+from statestore.models.keys import check_kind
+from statestore.models.times import format_time
+
+
+class Place:
+    """The root of a store and the folders of its kinds. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        format: str | None,
+        read_only: bool,
+        allow_unsafe: bool,
+        modes: Modes,
+        files: Files,
+        clock: Clock,
+    ) -> None:
+        """Open the place, and make it if it is missing. See `DirectoryDriver`."""
+        self._read_only = read_only
+        self._clock = clock
+        self._kinds: dict[str, KindFolder] = {}
+        self._closed = False
+        self._own: Folder | None = None
+        self._root = open_root(
+            path, read_only=read_only, allow_unsafe=allow_unsafe, files=files, modes=modes
+        )
+        self.path = self._root.path
+        try:
+            self._want_store()
+            self._own = open_own(
+                self._root, read_only=read_only, allow_unsafe=allow_unsafe, modes=modes
+            )
+            meta = read_meta(self._own) if self._own else None
+            self.meta = meta or new_meta(format or "json", clock)
+            if meta is None and self._own is not None and not read_only:
+                write_meta(self._own, self.meta)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of all folders. Twice is harmless."""
+        self._closed = True
+        for kind in self._kinds.values():
+            kind.folder.close()
+        self._kinds.clear()
+        if self._own is not None:
+            self._own.close()
+        self._root.close()
+
+    def want_open(self) -> None:
+        """Check that the place was not closed.
+
+        Raises:
+            StoreClosed: it was.
+        """
+        if self._closed:
+            raise StoreClosed(self.path)
+
+    def want_writable(self, operation: str) -> None:
+        """Check that the place may be written to, and is still where it was.
+
+        Raises:
+            StoreClosed, ReadOnlyStore, StorageError: as they say.
+        """
+        self.want_open()
+        self._root.want_in_place()
+        if self._read_only:
+            raise ReadOnlyStore(self.path, operation)
+
+    def remember_format(self, format: str) -> None:
+        """Make `format` the one that the store says it has, for good."""
+        meta = attrs.evolve(self.meta, format=format)
+        if self._own is not None and meta != self.meta:
+            write_meta(self._own, meta)
+        self.meta = meta
+
+    def kind(self, name: str, *, create: bool = False) -> KindFolder | None:
+        """Return the folder of a kind, or None if there is none.
+
+        Args:
+            create: make it if it is missing, for good.
+        Raises:
+            UnsafeFile: something else stands in its place.
+        """
+        known = self._kinds.get(name)
+        if known is not None and self._root.holds(name, known.folder):
+            return known
+        if known is not None:  # somebody removed the folder, or put another in its place
+            del self._kinds[name]
+            known.folder.close()
+        folder = self._root.child(name, create=create)
+        if folder is None:
+            return None
+        if not self._read_only:
+            try:
+                self._root.sync()  # whoever made the folder may have died before this
+            except StorageError:
+                folder.close()
+                raise
+        self._kinds[name] = KindFolder(name, folder)
+        return self._kinds[name]
+
+    def kinds(self) -> list[str]:
+        """Return the names of the folders that may hold records, sorted."""
+        kinds = []
+        for name in self._root.names():
+            with contextlib.suppress(InvalidKind, UnsafeFile):
+                if self.kind(check_kind(name)) is not None:
+                    kinds.append(name)
+        return kinds
+
+    def set_aside(self, kind: str, name: str, why: str) -> str:
+        """Move a file to quarantine, with the reason beside it; return its new path, relative."""
+        source = self.kind(kind)
+        if source is None:
+            raise RecordNotFound(kind, name)
+        with contextlib.ExitStack() as stack:
+            quarantine = _made_child(stack, self._root, QUARANTINE)
+            target = _made_child(stack, quarantine, kind)
+            new_name = f"{secrets.token_hex(4)}-{name}"
+            reason = {"from": f"{kind}/{name}", "at": format_time(self._clock()), "why": why}
+            data = orjson.dumps(reason, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+            target.replace(new_name + ".why.json", data)
+            source.folder.move(name, target, new_name)
+            target.sync()
+            source.folder.sync()
+        return os.path.join(QUARANTINE, kind, new_name)
+
+    def _want_store(self) -> None:
+        if self._read_only and not looks_like_store(self._root):
+            raise StoreNotFound(self.path)
+
+
+def _made_child(stack: contextlib.ExitStack, folder: Folder, name: str) -> Folder:
+    child = folder.child(name, create=True)
+    if child is None:
+        raise UnsafeFile(folder.place(name), "cannot be made a folder")
+    return stack.enter_context(child)

@@ -1,0 +1,54 @@
+"""Stores to lay files into, and drivers that are closed when the test ends."""
+
+import json
+
+import pytest
+
+from statestore.drivers.directory import DirectoryDriver
+from statestore.testing.driver import SteppedClock
+
+
+@pytest.fixture
+def clock():
+    return SteppedClock()
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def opened(root, clock):
+    """Open a driver on the store: `opened(format="yaml")`."""
+    drivers = []
+
+    def open_driver(path=root, **options):
+        drivers.append(DirectoryDriver(path, **{"clock": clock, **options}))
+        return drivers[-1]
+
+    yield open_driver
+    for driver in drivers:
+        driver.close()
+
+
+@pytest.fixture
+def lay(root, opened):
+    """Put a record's file into the store by hand: `lay("a.json", revision=2)`. Return its path."""
+    opened().close()
+
+    def lay_file(name, raw=None, **fields):
+        envelope = {
+            "kind": "notes",
+            "schema": 1,
+            "revision": 1,
+            "saved_at": "2026-01-01T00:00:00.000000Z",
+            "data": {"id": name.split(".")[0]},
+            **fields,
+        }
+        path = root / "notes" / name
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        path.write_bytes(json.dumps(envelope).encode() if raw is None else raw)
+        return path
+
+    return lay_file

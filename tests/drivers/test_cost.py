@@ -1,0 +1,120 @@
+"""What the directory driver asks of the disk: cost as a part of the contract."""
+
+from collections import Counter
+
+import pytest
+
+from statestore.models.changes import Delete
+from statestore.testing.driver import INVALID_IDS, contents, key, patch, put, refused
+from statestore.testing.faulty import FaultyFiles
+
+COUNT = 20
+IDS = [f"r{n}" for n in range(COUNT)]
+
+
+@pytest.fixture
+def files():
+    return FaultyFiles()
+
+
+@pytest.fixture
+def driver(opened, files):
+    before = opened()
+    before.commit([put(id, n=1) for id in IDS], {})
+    before.close()
+    driver = opened(files=files)
+    files.calls.clear()
+    return driver
+
+
+def opened_files(files):
+    return Counter(
+        call.path.rpartition("/")[2]
+        for call in files.calls
+        if call.name == "open" and call.path.endswith(".json")
+    )
+
+
+def count(files, name):
+    return sum(call.name == name for call in files.calls)
+
+
+def test_scan_reads_each_file_once(driver, files):
+    assert len(list(driver.scan("notes"))) == COUNT
+
+    assert opened_files(files) == {f"{id}.json": 1 for id in IDS}
+    assert count(files, "read") == 2 * COUNT  # its bytes, and its end
+    assert count(files, "names") == 1
+
+
+def test_scan_holds_one_record_at_a_time(driver, files):
+    scan = driver.scan("notes")
+
+    next(scan)
+    next(scan)
+
+    assert len(opened_files(files)) == 2
+
+
+def test_read_opens_one_file(driver, files):
+    driver.read(key("r7"))
+
+    assert opened_files(files) == {"r7.json": 1}
+    assert count(files, "names") == 0
+
+
+def test_save_of_one_record_reads_no_file(driver, files):
+    contents(driver)
+    files.calls.clear()
+
+    driver.commit([put("r7", n=2)], {key("r7"): 1})
+
+    assert opened_files(files) == {}
+    assert count(files, "read") == count(files, "names") == 0
+    assert count(files, "rename") == 1
+    assert count(files, "sync") == 2  # the file and its folder
+
+
+def test_save_and_delete_of_many_sync_their_folder_once(driver, files):
+    contents(driver)
+    files.calls.clear()
+
+    driver.commit([*(put(id, n=2) for id in IDS[:9]), *(Delete(key(id)) for id in IDS[9:])], {})
+
+    folder = [call for call in files.calls if call.name == "sync" and call.path.endswith("notes")]
+    assert len(folder) == 1
+    assert count(files, "read") == 0
+
+
+def test_save_of_what_was_not_read_reads_only_that(driver, files):
+    driver.commit([put("r7", n=2)], {key("r7"): 1})
+
+    assert opened_files(files) == {"r7.json": 1}
+
+
+def test_patch_reads_only_its_record(driver, files):
+    contents(driver)
+    files.calls.clear()
+
+    driver.commit([patch("r7", n=2)], {key("r7"): 1})
+
+    assert opened_files(files) == {"r7.json": 1}
+
+
+def test_refused_save_changes_nothing_on_the_disk(driver, files):
+    contents(driver)
+    files.calls.clear()
+
+    refused(driver, [put("r7", n=2), put("r8", n=float("nan")), put("new", "tasks")], {})
+
+    assert files.changing() == []
+
+
+@pytest.mark.parametrize("id", INVALID_IDS, ids=lambda id: ascii(id)[:20])
+def test_invalid_id_reaches_no_file(driver, files, root, id):
+    refused(driver, [put(id)], {})
+
+    assert {(call.name, call.path) for call in files.calls} == {
+        ("status", str(root)),  # whether the store is still in its place
+        ("status_of", str(root)),
+    }

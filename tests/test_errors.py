@@ -1,0 +1,238 @@
+"""The tree of errors: each has an example, a code, a text that helps, and travels."""
+
+import copy
+import errno
+import inspect
+import pickle
+from datetime import UTC, datetime
+
+import pytest
+
+import statestore
+from statestore import errors
+from statestore.errors import StateStoreError
+from statestore.models.changes import Commit
+from statestore.models.keys import Key
+from statestore.models.reports import Failure, LoadReport, SaveReport
+
+FAILURES = (
+    Failure(Key("notes", "a"), "save", errors.EncodeError("$.n", "it is nan")),
+    Failure(Key("notes", "b"), "save", errors.Conflict("notes", "b", 1, 2)),
+)
+REPORT = {
+    "path": "/srv/store",
+    "format": "json",
+    "items": 1,
+    "size_bytes": 10,
+    "timestamp": datetime(2026, 1, 1, tzinfo=UTC),
+    "duration_s": 0.5,
+    "failures": FAILURES,
+}
+COMMIT = Commit(3, datetime(2026, 1, 1, tzinfo=UTC), {Key("notes", "c"): 2})
+
+# Each with what its text has to say: what, where, and where there is something, what to do.
+EXAMPLES = [
+    (StateStoreError("something"), ["something"]),
+    (errors.ConfigurationError("statestore.toml: autosave", "is 7"), ["statestore.toml", "is 7"]),
+    (errors.InvalidKind("Bad Kind", "is no name"), ["'Bad Kind'", "is no name"]),
+    (errors.InvalidId("a\0\ud800", "has a NUL"), ["'a\\x00\\ud800'", "has a NUL"]),
+    (errors.InvalidRecord("notes", "a", "title is no text"), ["notes/a", "title is no text"]),
+    (errors.InvalidRecord("notes", None, "no id"), ["notes", "no id"]),
+    (errors.NotARecordClass("Note", "it has no id"), ["'Note'", "it has no id"]),
+    (errors.UnknownName("serializer", "x", ["json", "yaml"]), ["serializer", "'x'", "json, yaml"]),
+    (errors.UnknownName("driver", "x", []), ["'x'", "none"]),
+    (errors.NameTaken("serializer", "json"), ["'json'", "choose another"]),
+    (errors.MissingExtra("driver", "s3", "statestore[s3]"), ["pip install 'statestore[s3]'"]),
+    (errors.NotSupported("directory", "a feed"), ["directory", "a feed"]),
+    (errors.EncodeError("$.tags[3]", "it is nan"), ["$.tags[3]", "it is nan"]),
+    (errors.DecodeError("json", "line 3"), ["json", "line 3"]),
+    (errors.TooLarge("gzip", "it has 9 bytes"), ["gzip", "9 bytes"]),
+    (errors.TooDeep("yaml", "101 levels"), ["yaml", "101 levels"]),
+    (errors.UnknownFormat("it is empty"), ["it is empty"]),
+    (errors.AmbiguousFormat(["json", "yaml"]), ["json or yaml"]),
+    (errors.RecordNotFound("notes", "a"), ["notes/a", "statestore ls notes"]),
+    (errors.DuplicateId("notes", "a"), ["notes/a", "replace()"]),
+    (errors.Conflict("notes", "a", 1, 2), ["notes/a", "2", "1", "load it again"]),
+    (errors.Conflict("notes", "a", 1, 1), ["notes/a", "edited", "load it again"]),
+    (errors.Conflict("notes", "a", 0, 2), ["notes/a", "exists", "load it again"]),
+    (errors.Conflict("notes", "a", 1, 0), ["notes/a", "gone", "load it again"]),
+    (errors.StaleRecord("notes", "a"), ["notes/a", "read it again"]),
+    (errors.CorruptRecord("notes/a.json", "it is empty"), ["notes/a.json", "empty", "mend it"]),
+    (errors.MisnamedRecord("notes/a.json", "b", "b.json"), ["notes/a.json", "'b'", "b.json"]),
+    (errors.UnsafeFile("/srv/x", "is a pipe"), ["/srv/x", "is a pipe", "move it"]),
+    (errors.StructureError("notes", "a", ["$.n: int wanted"]), ["notes/a", "$.n", "show notes/a"]),
+    (errors.NewerSchema("notes", "a", 3, 2), ["notes/a", "3", "2", "update the program"]),
+    (errors.HeldKey("notes", "a", "notes/a.json", "a pipe"), ["notes/a", "a pipe", "move it"]),
+    (
+        errors.StorageError("/srv/x", "write", errno.ENOSPC, "full"),
+        ["write", "/srv/x", "free some"],
+    ),
+    (errors.StorageError("/srv/x", "open", None, "it moved"), ["open", "/srv/x", "it moved"]),
+    (errors.StoreNotFound("/srv/store"), ["/srv/store", "init"]),
+    (errors.UnsafeStore("/srv/store", "others may write"), ["/srv/store", "others", "chmod go-w"]),
+    (errors.NewerLayout("/srv/meta.json", 2, 1), ["/srv/meta.json", "2", "1", "install a newer"]),
+    (errors.CorruptStore("/srv/meta.json", "no JSON"), ["/srv/meta.json", "no JSON", "move it"]),
+    (errors.ReadOnlyStore("/srv/store", "save"), ["cannot save", "/srv/store"]),
+    (errors.StoreClosed("/srv/store"), ["/srv/store", "open it again"]),
+    (errors.CommitRefused(FAILURES), ["nothing was written", "notes/a", "notes/b", "$.n"]),
+    (errors.PartialCommit(COMMIT, FAILURES), ["a part was not written", "notes/a", "notes/b"]),
+    (errors.SaveFailed(SaveReport(sequence=1, **REPORT)), ["2 records not saved", "notes/a"]),
+    (errors.LoadFailed(LoadReport(**REPORT)), ["2 records not loaded", "notes/a"]),
+    (errors.CallbackFailed("save", [ValueError("x"), KeyError("y")]), ["save", "ValueError: x"]),
+    (errors.BackupExists("/srv/backup"), ["/srv/backup", "name a new"]),
+    (errors.BackupNotFound("/srv/backup"), ["/srv/backup", "backup list"]),
+    (errors.InvalidBackup("/srv/backup", ["a", "b", "c", "d"]), ["a; b; c", "and 1 more"]),
+    (errors.UnknownTranscript("chat.json", "it is empty"), ["chat.json", "it is empty"]),
+]
+ERRORS = [error for error, _ in EXAMPLES]
+
+CLASSES = [
+    one
+    for _, one in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(one, Exception) and one.__module__ == errors.__name__
+]
+PUBLIC = [one for one in CLASSES if not one.__name__.startswith("_")]
+
+
+def name_of(value):
+    return type(value).__name__ if isinstance(value, Exception) else None
+
+
+def comparable(value):
+    """Errors have no equality: compare them, and what holds them, by class and fields."""
+    if isinstance(value, BaseException):
+        return type(value), value.args if not vars(value) else comparable(vars(value))
+    if isinstance(value, dict):
+        return {name: comparable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [comparable(item) for item in value]
+    if isinstance(value, Failure):
+        return value.key, value.operation, comparable(value.error)
+    if isinstance(value, SaveReport | LoadReport):
+        fields = {name: getattr(value, name) for name in (*REPORT, "notes")}
+        return type(value), comparable(fields)
+    return value
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_class_belongs_to_the_tree(cls):
+    assert issubclass(cls, StateStoreError)
+    assert cls.exit_code in range(1, 8)
+
+
+@pytest.mark.parametrize("cls", PUBLIC, ids=lambda cls: cls.__name__)
+def test_class_says_what_it_is_and_is_public(cls):
+    assert vars(cls).get("__doc__")
+    assert getattr(statestore, cls.__name__) is cls
+    assert cls.__name__ in statestore.__all__
+
+
+@pytest.mark.parametrize("cls", PUBLIC, ids=lambda cls: cls.__name__)
+def test_class_has_an_example(cls):
+    assert any(type(error) is cls for error in ERRORS)
+
+
+def test_what_is_raised_on_purpose_has_a_code_of_its_own():
+    without = {type(error) for error in ERRORS if error.exit_code == 1}
+
+    assert without == {StateStoreError, errors.StoreClosed, errors.CallbackFailed}
+
+
+@pytest.mark.parametrize(("error", "told"), EXAMPLES, ids=name_of)
+def test_text_is_one_line_that_says_what_and_where(error, told):
+    text = str(error)
+
+    assert text.strip() == text != ""
+    assert len(text.splitlines()) == 1
+    assert [part for part in told if part not in text] == []
+    assert "object at 0x" not in text
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=name_of)
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_survives_pickling(error, protocol):
+    again = pickle.loads(pickle.dumps(error, protocol))
+
+    assert type(again) is type(error)
+    assert comparable(vars(again)) == comparable(vars(error))
+    assert str(again) == str(error)
+    assert comparable(again.args) == comparable(error.args)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=name_of)
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_can_be_copied(error, copied):
+    again = copied(error)
+
+    assert again is not error
+    assert comparable(again) == comparable(error)
+    assert str(again) == str(error)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=name_of)
+def test_keeps_its_cause_and_notes(error):
+    cause = OSError(5, "x")
+    error = copy.copy(error)
+
+    try:
+        raise error from cause
+    except StateStoreError as raised:
+        raised.add_note("seen")
+
+    assert error.__cause__ is cause
+    assert pickle.loads(pickle.dumps(error)).__notes__ == ["seen"]
+
+
+@pytest.mark.parametrize(
+    ("cls", "builtin"),
+    [
+        (errors.RecordNotFound, KeyError),
+        (errors.DuplicateId, ValueError),
+        (errors.InvalidId, ValueError),
+        (errors.InvalidKind, ValueError),
+        (errors.InvalidRecord, ValueError),
+        (errors.EncodeError, ValueError),
+        (errors.DecodeError, ValueError),
+        (errors.UnknownName, LookupError),
+        (errors.MissingExtra, ImportError),
+        (errors.NotARecordClass, TypeError),
+    ],
+)
+def test_old_habits_of_catching_work(cls, builtin):
+    assert issubclass(cls, builtin)
+
+
+def test_root_is_no_builtin_that_others_catch():
+    assert StateStoreError.__bases__ == (Exception,)
+
+
+def test_system_error_becomes_one_with_its_number_and_a_hint():
+    error = errors.StorageError.from_os("/srv/x", "write", OSError(errno.ENOSPC, "No space left"))
+
+    assert (error.path, error.operation, error.errno) == ("/srv/x", "write", errno.ENOSPC)
+    assert str(error) == "cannot write '/srv/x': No space left; free some space and save again"
+
+
+@pytest.mark.parametrize("given", [OSError(), OSError("odd"), OSError(errno.EIO, None)], ids=repr)
+def test_system_error_without_words_gets_some(given):
+    error = errors.StorageError.from_os("/srv/x", "write", given)
+
+    assert error.errno == given.errno
+    assert str(error).startswith("cannot write '/srv/x': ")
+
+
+def test_many_failures_are_counted_and_not_all_printed():
+    failures = [Failure(Key("notes", str(n)), "save", ValueError(f"e{n}")) for n in range(50)]
+
+    text = str(errors.CommitRefused(failures))
+
+    assert "notes/2: e2" in text
+    assert "notes/3" not in text
+    assert text.endswith("and 47 more")
+
+
+def test_one_failure_is_told_in_the_singular():
+    report = SaveReport(sequence=1, **{**REPORT, "failures": FAILURES[:1]})
+
+    assert str(errors.SaveFailed(report)).startswith("1 record not saved")
+    assert list(errors.SaveFailed(report).failures) == list(FAILURES[:1])
