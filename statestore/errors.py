@@ -41,6 +41,12 @@ def _listed(failures: Sequence[FailureLike], limit: int = 3) -> str:
     return f"{shown}; and {more} more" if more > 0 else shown
 
 
+def _key(kind: str, id: str) -> str:
+    """Return a key as it is shown: an id may hold line ends and the codes of a terminal."""
+    key = f"{kind}/{id}"
+    return key if key.isprintable() else ascii(key)[1:-1]
+
+
 # --- wrong arguments, names, settings -------------------------------------------------
 
 
@@ -93,7 +99,7 @@ class InvalidRecord(StateStoreError, ValueError):
         self.kind, self.id, self.reason = kind, id, reason
 
     def __str__(self) -> str:
-        name = self.kind if self.id is None else f"{self.kind}/{self.id}"
+        name = self.kind if self.id is None else _key(self.kind, self.id)
         return f"record {name!r} is not valid: {self.reason}"
 
 
@@ -134,6 +140,19 @@ class NameTaken(StateStoreError, ValueError):
 
     def __str__(self) -> str:
         return f"the {self.what} {self.name!r} is registered already; choose another name"
+
+
+class ManagerInUse(StateStoreError):
+    """A manager belongs to another store: what it holds as saved is saved there."""
+
+    exit_code = 5
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return f"this manager of {self.kind!r} belongs to another store; make a new one for this"
 
 
 class MissingExtra(StateStoreError, ImportError):
@@ -236,7 +255,7 @@ class RecordNotFound(StateStoreError, KeyError):
 
     def __str__(self) -> str:
         return (
-            f"there is no record {self.kind}/{self.id}; "
+            f"there is no record {_key(self.kind, self.id)}; "
             f"see what there is: statestore ls {self.kind}"
         )
 
@@ -251,7 +270,8 @@ class DuplicateId(StateStoreError, ValueError):
         self.kind, self.id = kind, id
 
     def __str__(self) -> str:
-        return f"record {self.kind}/{self.id} exists already; change it with update() or replace()"
+        name = _key(self.kind, self.id)
+        return f"record {name} exists already; change it with update() or replace()"
 
 
 class Conflict(StateStoreError):
@@ -275,7 +295,10 @@ class Conflict(StateStoreError):
             seen = f"is gone from the store, which held revision {self.expected}"
         else:
             seen = f"is at revision {self.found}, not {self.expected} as it was read"
-        return f"record {self.kind}/{self.id} {seen}; load it again and repeat the change"
+        return (
+            f"record {_key(self.kind, self.id)} {seen}; take in what is stored with "
+            "load_all(discard=True) and repeat the change"
+        )
 
 
 class StaleRecord(StateStoreError):
@@ -289,7 +312,7 @@ class StaleRecord(StateStoreError):
 
     def __str__(self) -> str:
         return (
-            f"record {self.kind}/{self.id} was made from an older state than the present one; "
+            f"record {_key(self.kind, self.id)} was made from an older state than the present one; "
             "read it again and repeat the change"
         )
 
@@ -345,9 +368,10 @@ class StructureError(StateStoreError):
         super().__init__(kind, id, self.problems)
 
     def __str__(self) -> str:
+        name = _key(self.kind, self.id)
         return (
-            f"record {self.kind}/{self.id} does not fit its class: {'; '.join(self.problems)}; "
-            f"it is left in place: see it with raw() or: statestore show {self.kind}/{self.id}"
+            f"record {name} does not fit its class: {'; '.join(self.problems)}; "
+            f"it is left in place: see it with raw() or: statestore show {shlex.quote(name)}"
         )
 
 
@@ -362,7 +386,7 @@ class NewerSchema(StateStoreError):
 
     def __str__(self) -> str:
         return (
-            f"record {self.kind}/{self.id} has schema {self.found}, newer than {self.known}, "
+            f"record {_key(self.kind, self.id)} has schema {self.found}, newer than {self.known}, "
             "the newest that this program knows; it is left in place: update the program"
         )
 
@@ -378,8 +402,8 @@ class HeldKey(StateStoreError):
 
     def __str__(self) -> str:
         return (
-            f"record {self.kind}/{self.id} is not written: {self.path!r} has its place and cannot "
-            f"be read ({self.reason}); mend that file or move it out of the store"
+            f"record {_key(self.kind, self.id)} is not written: {self.path!r} has its place and "
+            f"cannot be read ({self.reason}); mend that file or move it out of the store"
         )
 
 

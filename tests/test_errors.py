@@ -52,10 +52,11 @@ EXAMPLES = [
     (errors.AmbiguousFormat(["json", "yaml"]), ["json or yaml"]),
     (errors.RecordNotFound("notes", "a"), ["notes/a", "statestore ls notes"]),
     (errors.DuplicateId("notes", "a"), ["notes/a", "replace()"]),
-    (errors.Conflict("notes", "a", 1, 2), ["notes/a", "2", "1", "load it again"]),
-    (errors.Conflict("notes", "a", 1, 1), ["notes/a", "edited", "load it again"]),
-    (errors.Conflict("notes", "a", 0, 2), ["notes/a", "exists", "load it again"]),
-    (errors.Conflict("notes", "a", 1, 0), ["notes/a", "gone", "load it again"]),
+    (errors.Conflict("notes", "a", 1, 2), ["notes/a", "2", "1", "discard=True"]),
+    (errors.Conflict("notes", "a", 1, 1), ["notes/a", "edited", "discard=True"]),
+    (errors.Conflict("notes", "a", 0, 2), ["notes/a", "exists", "discard=True"]),
+    (errors.Conflict("notes", "a", 1, 0), ["notes/a", "gone", "discard=True"]),
+    (errors.ManagerInUse("notes"), ["notes", "another store", "make a new one"]),
     (errors.StaleRecord("notes", "a"), ["notes/a", "read it again"]),
     (errors.CorruptRecord("notes/a.json", "it is empty"), ["notes/a.json", "empty", "mend it"]),
     (errors.MisnamedRecord("notes/a.json", "b", "b.json"), ["notes/a.json", "'b'", "b.json"]),
@@ -236,3 +237,18 @@ def test_one_failure_is_told_in_the_singular():
 
     assert str(errors.SaveFailed(report)).startswith("1 record not saved")
     assert list(errors.SaveFailed(report).failures) == list(FAILURES[:1])
+
+
+def test_an_id_cannot_reach_the_terminal_as_a_code():
+    error = errors.RecordNotFound("notes", "a\n\x1b[31mred")
+
+    assert "notes/a\\n\\x1b[31mred" in str(error)
+    assert str(error).isprintable()
+
+
+def test_a_failure_names_its_record_once():
+    named = errors.RecordNotFound("notes", "a\nb")
+    unnamed = errors.EncodeError("$.x", "it is nan")
+
+    assert str(Failure(Key("notes", "a\nb"), "save", named)) == str(named)
+    assert str(Failure(Key("notes", "a\nb"), "save", unnamed)).startswith("notes/a\\nb: value")

@@ -32,6 +32,12 @@ class Key:
     def __str__(self) -> str:
         return f"{self.kind}/{self.id}"
 
+    @property
+    def shown(self) -> str:
+        """The key for messages: what a terminal would not print is escaped."""
+        text = str(self)
+        return text if text.isprintable() else ascii(text)[1:-1]
+
 
 def check_kind(kind: object) -> str:
     """Return `kind` if it may name a family of records and its folder.

@@ -74,6 +74,15 @@ class RecordManager(Protocol):
         """
         ...
 
-    def listen(self, on_change: Callable[[], None] | None) -> None:
-        """Call `on_change` after each operation that changed something, outside every lock."""
+    def attach(self, owner: object, on_change: Callable[[Set[str]], None] | None) -> None:
+        """Belong to `owner` for good, and call `on_change` after each operation that changed
+        something, with the ids, outside every lock.
+
+        Raises:
+            ManagerInUse: it belongs to another owner.
+        """
+        ...
+
+    def detach(self) -> None:
+        """Tell nobody of changes any more."""
         ...

@@ -24,7 +24,9 @@ class Failure:
 
     def __str__(self) -> str:
         text = str(self.error)
-        return text if self.key is None or str(self.key) in text else f"{self.key}: {text}"
+        if self.key is None or self.key.shown in text:
+            return text
+        return f"{self.key.shown}: {text}"
 
 
 @attrs.frozen(kw_only=True)
