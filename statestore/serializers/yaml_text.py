@@ -26,8 +26,9 @@ _NAME = "yaml"
 class YamlSerializer:
     """YAML 1.2 with the scalars of its JSON schema, and nothing that only YAML has.
 
-    Text that is cut off at the end of a line is often whole YAML: unlike the other formats, this
-    one cannot tell.
+    Text that is cut off at the end of a line is often whole YAML. So what is written begins with a
+    comment which says that it ends with three dots; read with that comment and without the dots, it
+    was cut off. Text by others, without the comment, is taken as it is.
     """
 
     name = _NAME
@@ -44,7 +45,7 @@ class YamlSerializer:
             TooLarge: the text is over `MAX_SIZE_BYTES`.
         """
         check_document(document)
-        data = _Writer().write(document).encode()
+        data = f"{_HEAD}{_Writer().write(document)}{_END}\n".encode()
         check_size(data, _NAME)
         return data
 
@@ -56,14 +57,17 @@ class YamlSerializer:
         always the text that is written: `1:` is the key "1", and `<<` merges nothing.
 
         Raises:
-            DecodeError: it is not exactly one document in UTF-8, or holds an alias, an anchor, a
-                tag, a key twice in one mapping, a key that is no scalar, an integer beyond 64
-                bits, or a number that is not finite.
+            DecodeError: it was cut off, is not exactly one document in UTF-8, or holds an alias,
+                an anchor, a tag, a key twice in one mapping, a key that is no scalar, an integer
+                beyond 64 bits, or a number that is not finite.
             TooDeep: a value has more than `MAX_LEVEL` containers around it.
             TooLarge: it is over `MAX_SIZE_BYTES`.
         """
         check_size(data, _NAME)
-        return _loads(decode_text(data, _NAME))
+        text = decode_text(data, _NAME)
+        if text.startswith(_HEAD.rstrip()) and not _ENDED.search(text):
+            raise DecodeError(_NAME, "it was cut off: the three dots of its last line are missing")
+        return _loads(text)
 
     def sniff(self, data: bytes) -> Shape:
         """Say LIKELY if the first line that is no comment begins a mapping in block style.
@@ -76,6 +80,10 @@ class YamlSerializer:
             return Shape.NO
         return Shape.LIKELY if _FIRST_KEY.match(data, start.end()) else Shape.NO
 
+
+_HEAD = "# whole with its last line, which is three dots\n"
+_END = "..."  # the end of a document: YAML 1.2, section 9.1.2
+_ENDED = re.compile(r"\n\.\.\.[ \t\r\n]*\Z")
 
 _LOOK = 4096
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")

@@ -37,8 +37,6 @@ class TestGzip(SerializerContract):
 
 
 class TestYaml(SerializerContract):
-    tells_cut_text = False
-
     @pytest.fixture
     def serializer(self):
         return get("yaml")

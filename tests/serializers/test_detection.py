@@ -320,7 +320,7 @@ def test_file_names_lose_their_extension(file_name, split):
 
 class FakePoint:
     def __init__(self, name, made):
-        self.name, self._made = name, made
+        self.name, self.value, self._made = name, f"package:{name}", made
 
     def load(self):
         if isinstance(self._made, Exception):
@@ -359,11 +359,16 @@ def test_installed_serializer_is_found(installed):
     assert asked == ["statestore.serializers"]
 
 
-def test_installed_serializer_with_a_taken_name_is_refused(installed):
+def test_installed_serializer_with_a_taken_name_is_left_out_with_a_warning(installed):
     installed[0].append(FakePoint("json", Marked))
+    installed[0].append(FakePoint("mark", Marked))
+    table = _table()
 
-    with pytest.raises(NameTaken):
-        _table().names()
+    with pytest.warns(RuntimeWarning, match="'json' is registered already"):
+        names = table.names()
+
+    assert names[-1] == "mark"
+    assert table.get("json").dumps([]) == b"[]\n"
 
 
 def test_serializer_that_cannot_be_imported_is_named_and_hinders_no_other(installed):

@@ -264,6 +264,7 @@ def test_yaml_is_written_for_people():
     assert (
         get("yaml").dumps(document).decode()
         == """\
+# whole with its last line, which is three dots
 kind: conversations
 saved_at: "2026-11-20T17:00:00.123456Z"
 data:
@@ -292,6 +293,7 @@ data:
     - - 1
       - 2.0
     - - 1.0e+16
+...
 """
     )
 
