@@ -37,11 +37,18 @@ class Catalogue:
 
     def __init__(self) -> None:
         self._known: dict[Key, Known] = {}
+        self._names: dict[tuple[str, str], Key] = {}
         self._buried: dict[Key, Revision] = {}
 
     def get(self, key: Key) -> Known | None:
         """Return what is known of a record's file."""
         return self._known.get(key)
+
+    def key_of(self, kind: str, name: str) -> Key | None:
+        """Return the key of a file by its name, if it was read or written before."""
+        key = self._names.get((kind, name))
+        known = self._known.get(key) if key is not None else None
+        return key if known is not None and known.name == name else None
 
     def highest(self, key: Key) -> Revision:
         """Return the highest revision that a key is known to have had, here or gone."""
@@ -59,34 +66,32 @@ class Catalogue:
             buried = self._buried.get(record.key, 0)
             revision = revision if revision > buried else buried + 1
         else:
-            edited = (before.checksum, before.name) != (crc, record.name)
-            if edited and before.mark != record.mark and revision <= before.revision:
+            changed = (before.checksum, before.name) != (crc, record.name)
+            # A conversion gives a file another name and leaves its time; an edit does not.
+            converted = before.name != record.name and before.mark.mtime_ns == record.mark.mtime_ns
+            if changed and not converted and revision <= before.revision:
                 revision = before.revision + 1
             else:
                 revision = max(revision, before.revision)
         ours = before is not None and (before.name, before.mark) == (record.name, record.mark)
-        self._known[record.key] = Known(
-            record.name,
-            record.mark,
-            crc,
-            revision,
-            record.envelope.extra,
-            replaced=before.replaced if before and ours else None,
-        )
+        replaced = before.replaced if before and ours else None
+        extra = record.envelope.extra
+        self._note(record.key, Known(record.name, record.mark, crc, revision, extra, replaced))
         return revision
 
     def rewritten(
         self, record: RecordFile, name: str, data: bytes, mark: Mark, revision: Revision
     ) -> None:
         """Note that a record's file has another form, with the same content and revision."""
-        self._known[record.key] = Known(name, mark, checksum(data), revision, record.envelope.extra)
+        extra = record.envelope.extra
+        self._note(record.key, Known(name, mark, checksum(data), revision, extra))
 
     def written(
         self, key: Key, name: str, data: bytes, envelope: Envelope, mark: Mark, before: Revision
     ) -> None:
         """Note a file that was written by a commit which has not ended yet."""
         crc = checksum(data)
-        self._known[key] = Known(name, mark, crc, envelope.revision, envelope.extra, before)
+        self._note(key, Known(name, mark, crc, envelope.revision, envelope.extra, before))
 
     def removed(self, key: Key, revision: Revision) -> None:
         """Note that a record is gone, and the revision that its deletion took."""
@@ -99,3 +104,7 @@ class Catalogue:
             known = self._known.get(key)
             if known is not None and known.replaced is not None:
                 self._known[key] = attrs.evolve(known, replaced=None)
+
+    def _note(self, key: Key, known: Known) -> None:
+        self._known[key] = known
+        self._names[key.kind, known.name] = key

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+import attrs
+
 from statestore.drivers.catalogue import Catalogue
 from statestore.drivers.driver import (
     Clock,
@@ -84,7 +86,6 @@ class DirectoryDriver:
         self._sequence = 0
         self._place = Place(
             os.fspath(path),
-            format=format,
             read_only=read_only,
             allow_unsafe=allow_unsafe,
             modes=modes or Modes(),
@@ -225,14 +226,14 @@ class DirectoryDriver:
         """See `RecordFiles.strangers`."""
         with self._lock:
             self._place.want_open()
-            folder = self._place.kind(kind)
+            folder = self._place.kind(check_kind(kind))
             return [f"{kind}/{name}" for name in folder.strangers()] if folder else []
 
     def rewrite(self, kind: str, serializer: Serializer) -> Rewritten:
         """See `RecordFiles.rewrite`."""
         with self._lock:
             self._place.want_writable("convert")
-            folder = self._place.kind(kind)
+            folder = self._place.kind(check_kind(kind))
             if folder is None:
                 return Rewritten()
             return Rewriter(self._place, self._catalogue, serializer).rewrite(folder)
@@ -262,8 +263,19 @@ class DirectoryDriver:
             with self._lock:
                 self._place.want_open()
                 assert folder is not None  # noqa: S101 # there are stems
-                found = folder.find(stem, names, self._serializer.extension)
+                found = self._named(folder.find(stem, names, self._serializer.extension))
             yield found
+
+    def _named(self, found: Found) -> Found:
+        """Return what was found with the true ids of unreadable files, as far as they are known."""
+        if not found.unreadable:
+            return found
+        failures = []
+        for failure, name in zip(found.unreadable, found.unreadable_names, strict=True):
+            kind = failure.key.kind if failure.key else ""
+            key = self._catalogue.key_of(kind, name) or failure.key
+            failures.append(attrs.evolve(failure, key=key))
+        return attrs.evolve(found, unreadable=tuple(failures))
 
     def _stored(self, record: RecordFile, notes: tuple[str, ...]) -> Stored:
         """Return what a file holds, and remember the file."""

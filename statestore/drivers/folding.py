@@ -9,6 +9,7 @@ import attrs
 
 from statestore.errors import Conflict, EncodeError, RecordNotFound
 from statestore.models.changes import Change, Delete, Patch, Put, apply_patch
+from statestore.models.documents import Document, check_document
 from statestore.models.keys import Key, Revision, check_id, check_kind
 
 
@@ -68,6 +69,23 @@ def refuse_mismatch(
     if not found and changes and all(isinstance(change, Delete) for change in changes):
         return
     raise Conflict(key.kind, key.id, expected, found)
+
+
+def check_data(document: Document) -> None:
+    """Check that a record's document can be stored, one level below its envelope.
+
+    Raises:
+        EncodeError: it cannot; `where` is the path in the document.
+    """
+    try:
+        check_document({"data": document})
+    except EncodeError as error:
+        raise below_envelope(error) from error
+
+
+def below_envelope(error: EncodeError) -> EncodeError:
+    """Return an error about an envelope as one about its record, which is what a caller knows."""
+    return EncodeError("$" + error.where.removeprefix("$.data"), error.reason)
 
 
 def needs_document(changes: Sequence[Change]) -> bool:

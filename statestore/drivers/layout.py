@@ -27,6 +27,9 @@ from statestore.serializers import get
 LAYOUT = 1
 """The version of the layout on disk that this code writes."""
 
+DEFAULT_FORMAT = "json"
+"""What a new store remembers, until it is converted to another."""
+
 OWN_FOLDER = ".statestore"
 META_FILE = "meta.json"
 QUARANTINE = "quarantine"

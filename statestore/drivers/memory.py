@@ -10,13 +10,26 @@ import attrs
 import orjson
 
 from statestore.drivers.driver import Clock, DriverTraits, utc_now
-from statestore.drivers.folding import Base, fold, group, needs_document, refuse_mismatch
+from statestore.drivers.folding import (
+    Base,
+    check_data,
+    fold,
+    group,
+    needs_document,
+    refuse_mismatch,
+)
 from statestore.drivers.registered import DriverOptions
-from statestore.errors import CommitRefused, RecordNotFound, StateStoreError, StoreClosed
+from statestore.errors import (
+    CommitRefused,
+    ReadOnlyStore,
+    RecordNotFound,
+    StateStoreError,
+    StoreClosed,
+)
 from statestore.models.changes import Change, Commit, Stored
-from statestore.models.documents import check_document
 from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.models.reports import Failure
+from statestore.serializers import get
 
 _TRAITS = DriverTraits(name="memory", durable=False, atomic=True, feed=True)
 
@@ -57,6 +70,8 @@ class MemoryDriver:
         """See `Driver.commit`."""
         with self._lock:
             self._want_open()
+            if self._read_only:
+                raise ReadOnlyStore(self.path, "save")
             now = self._clock()
             if self._commits:
                 now = max(now, self._commits[-1].committed_at)
@@ -74,7 +89,7 @@ class MemoryDriver:
                     if result is None:
                         planned[key] = None
                         continue
-                    check_document(result.document)
+                    check_data(result.document)
                     data = orjson.dumps(result.document)
                     planned[key] = _Kept(
                         Stored(key, {}, result.schema, revisions[key], now, len(data)), data

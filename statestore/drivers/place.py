@@ -12,6 +12,7 @@ import orjson
 from statestore.drivers.driver import Clock
 from statestore.drivers.kind_folder import KindFolder
 from statestore.drivers.layout import (
+    DEFAULT_FORMAT,
     QUARANTINE,
     looks_like_store,
     new_meta,
@@ -42,7 +43,6 @@ class Place:
         self,
         path: str,
         *,
-        format: str | None,
         read_only: bool,
         allow_unsafe: bool,
         modes: Modes,
@@ -65,7 +65,7 @@ class Place:
                 self._root, read_only=read_only, allow_unsafe=allow_unsafe, modes=modes
             )
             meta = read_meta(self._own) if self._own else None
-            self.meta = meta or new_meta(format or "json", clock)
+            self.meta = meta or new_meta(DEFAULT_FORMAT, clock)
             if meta is None and self._own is not None and not read_only:
                 write_meta(self._own, self.meta)
         except BaseException:

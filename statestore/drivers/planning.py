@@ -9,7 +9,14 @@ import attrs
 
 from statestore.drivers.catalogue import Catalogue, Known
 from statestore.drivers.driver import RecordFile
-from statestore.drivers.folding import Base, fold, group, needs_document, refuse_mismatch
+from statestore.drivers.folding import (
+    Base,
+    below_envelope,
+    fold,
+    group,
+    needs_document,
+    refuse_mismatch,
+)
 from statestore.drivers.kind_folder import Found
 from statestore.drivers.names import file_stem
 from statestore.drivers.place import Place
@@ -182,5 +189,4 @@ def _encoded(serializer: Serializer, envelope: Envelope) -> bytes:
     try:
         return serializer.dumps(envelope.to_document())
     except EncodeError as error:
-        # The caller knows the record, not its envelope.
-        raise EncodeError("$" + error.where.removeprefix("$.data"), error.reason) from error
+        raise below_envelope(error) from error

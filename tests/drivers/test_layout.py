@@ -131,14 +131,16 @@ def test_new_store_writes_and_remembers_json(root, opened, clock):
     assert meta["created_at"] == "2026-11-20T17:00:00.123456Z"
 
 
-def test_format_of_a_store_is_what_it_remembers(root, opened):
-    opened(format="yaml").close()
+def test_new_store_remembers_json_whatever_it_is_opened_with(root, opened):
+    first = opened(format="yaml")
+    first.commit([put("a")], {})
+    first.close()
 
     driver = opened()
-    driver.commit([put("a")], {})
+    driver.commit([put("b")], {})
 
-    assert driver.serializer.name == "yaml"
-    assert os.listdir(root / "notes") == ["a.yaml"]
+    assert driver.serializer.name == "json"
+    assert sorted(os.listdir(root / "notes")) == ["a.yaml", "b.json"]
 
 
 def test_format_of_an_opening_is_not_remembered(root, opened):
