@@ -102,6 +102,7 @@ class Store:
 
         Raises:
             NameTaken: there is a manager of its kind already.
+            ManagerInUse: it is, or was, registered with another store.
             CallbackFailed: a callback raised that was told of the load; it is registered.
         """
         self._engine.register(manager, read_only=self._read_only)
@@ -137,7 +138,7 @@ class Store:
         """
         return self._engine.save({kind}, strict=strict)
 
-    def load_all(self, *, strict: bool = False) -> LoadReport:
+    def load_all(self, *, strict: bool = False, discard: bool = False) -> LoadReport:
         """Fill the registered managers with what is stored, whatever format it is in.
 
         What cannot be read stays in its place and is in the report. Unsaved changes stay and are in
@@ -145,18 +146,19 @@ class Store:
 
         Args:
             strict: raise if something could not be loaded.
+            discard: drop unsaved changes instead of keeping them.
         Raises:
             LoadFailed: some records were not loaded, and `strict`; the others are.
         """
-        return self._engine.load(strict=strict)
+        return self._engine.load(strict=strict, discard=discard)
 
-    def load(self, kind: str, *, strict: bool = False) -> LoadReport:
+    def load(self, kind: str, *, strict: bool = False, discard: bool = False) -> LoadReport:
         """Fill the manager of one kind with what is stored. See `load_all`.
 
         Raises:
             UnknownName: no manager of this kind is registered.
         """
-        return self._engine.load({kind}, strict=strict)
+        return self._engine.load({kind}, strict=strict, discard=discard)
 
     def clear(self, kind: str | None = None) -> SaveReport:
         """Remove all records, or those of one kind, from memory and from the store, for good.
@@ -190,13 +192,14 @@ class Store:
         """The name of the serializer that the next files are written with."""
         return self._engine.format
 
-    def set_serializer(self, serializer: str | Serializer) -> None:
+    def set_serializer(self, serializer: str | Serializer, *, remember: bool = False) -> None:
         """Write the next files, in this process, with another serializer.
 
         A record that is saved moves to its new file; the others stay as they are and load as well.
 
         Args:
             serializer: a registered name, or an object, which is registered if it is not yet.
+            remember: make it the format that the store remembers for later openings.
         Raises:
             UnknownName: there is no such serializer.
             NameTaken: another serializer has the name of this object.
@@ -208,7 +211,7 @@ class Store:
             chosen = serializer
             if chosen.name not in names() or get(chosen.name) is not chosen:
                 register(chosen)
-        conversion.wanted_files(self._engine, "formats").use(chosen)
+        conversion.wanted_files(self._engine, "formats").use(chosen, remember=remember)
 
     def convert(self, format: str, kinds: Sequence[str] | None = None) -> ConvertReport:
         """Rewrite all records, or those of some kinds, in another format; nothing else changes.

@@ -867,8 +867,9 @@ def test_store_of_one_format_opened_with_another_loads_whole(tmp_path):
         store.close()
 
 
-def test_store_goes_on_in_the_format_it_was_made_in(tmp_path):
-    store, notes = open_notes(tmp_path, format="gzip")
+def test_store_goes_on_in_the_format_it_remembers(tmp_path):
+    store, notes = open_notes(tmp_path, format="yaml")
+    store.set_serializer("gzip", remember=True)
     notes.create(id="a")
     store.close()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import attrs
@@ -81,6 +82,7 @@ class Engine:
         self._managers: dict[str, RecordManager] = {}
         self._turn = threading.RLock()
         self._loaded = False
+        self._closed = False
 
     # --- managers ---------------------------------------------------------------------
 
@@ -105,17 +107,20 @@ class Engine:
 
         Raises:
             NameTaken: there is a manager of this kind.
+            ManagerInUse: it belongs to another store.
+            StoreClosed: the store was closed.
         """
         with self.turn():
+            if self._closed:
+                raise StoreClosed(self.driver.path)
             if manager.kind in self._managers:
                 raise NameTaken("manager of the kind", manager.kind)
+            on_change = partial(self._save_changed, manager.kind) if self._save_on_change else None
+            manager.attach(self, on_change)
             files = self.driver.record_files
             if files is not None and not read_only:
                 files.prepare(manager.kind)
             self._managers[manager.kind] = manager
-            if self._save_on_change:
-                kind = manager.kind
-                manager.listen(lambda: self._saved_on_change(kind))
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -240,17 +245,25 @@ class Engine:
 
     # --- loading ----------------------------------------------------------------------
 
-    def load(self, kinds: Collection[str] | None = None, *, strict: bool = False) -> LoadReport:
+    def load(
+        self,
+        kinds: Collection[str] | None = None,
+        *,
+        strict: bool = False,
+        discard: bool = False,
+    ) -> LoadReport:
         """Take in all that is stored, and tell the host.
 
         What cannot be read or does not fit its class stays where it is and is in the report.
 
+        Args:
+            discard: drop unsaved changes; without it they stay and are in `report.kept`.
         Raises:
             LoadFailed: something was not loaded (only if `strict`); it has the report.
             UnknownName: no manager of such a kind is registered.
             CallbackFailed: a callback raised; the load is complete.
         """
-        report = self.take_in(kinds, discard=False)
+        report = self.take_in(kinds, discard=discard)
         self.finish(report, self.callbacks.load, LoadFailed, strict=strict)
         return report
 
@@ -353,12 +366,16 @@ class Engine:
     def close(self) -> None:
         """Close the driver. Twice is harmless."""
         with self.turn():
+            self._closed = True
             for manager in self._managers.values():
-                manager.listen(None)
+                manager.detach()
             self.driver.close()
 
-    def _saved_on_change(self, kind: str) -> None:
-        self.save({kind})
+    def _save_changed(self, kind: str, ids: Set[str]) -> None:
+        """Save after an operation, with what could not be saved before; judge by its own ids."""
+        report = self.save({kind}, strict=False)
+        if any(one.key is None or one.key.id in ids for one in report.failures):
+            raise SaveFailed(report)
 
     def _chosen(self, kinds: Collection[str] | None) -> list[RecordManager]:
         if kinds is None:

@@ -16,6 +16,7 @@ from statestore.errors import (
     DuplicateId,
     EncodeError,
     InvalidRecord,
+    ManagerInUse,
     NewerSchema,
     RecordNotFound,
     StaleRecord,
@@ -92,8 +93,9 @@ class Manager(Generic[R]):
         self._saved: dict[str, _Saved] = {}
         self._touched: set[str] = set()
         self._unknown: dict[str, FrozenDict] = {}
-        self._on_change: Callable[[], None] | None = None
-        self._changed = False
+        self._owner: object = None
+        self._on_change: Callable[[Set[str]], None] | None = None
+        self._changed: set[str] = set()
         self._depth = 0
 
     # --- reading ----------------------------------------------------------------------
@@ -328,9 +330,16 @@ class Manager(Generic[R]):
             self._touched &= set(kept) | unread
         return kept
 
-    def listen(self, on_change: Callable[[], None] | None) -> None:
-        """See `RecordManager.listen`."""
-        self._on_change = on_change
+    def attach(self, owner: object, on_change: Callable[[Set[str]], None] | None) -> None:
+        """See `RecordManager.attach`."""
+        with self._lock:
+            if self._owner is not None and self._owner is not owner:
+                raise ManagerInUse(self.kind)
+            self._owner, self._on_change = owner, on_change
+
+    def detach(self) -> None:
+        """See `RecordManager.detach`."""
+        self._on_change = None
 
     # --- for the managers of a domain -------------------------------------------------
 
@@ -343,12 +352,13 @@ class Manager(Generic[R]):
                 yield
             finally:
                 self._depth -= 1
-            on_change = self._on_change if self._changed and not self._depth else None
+            changed: set[str] = set()
+            on_change = None if self._depth else self._on_change
             if on_change is not None:
-                self._changed = False
+                changed, self._changed = self._changed, changed
         # Outside the lock: who listens may wait for others that want it.
-        if on_change is not None:
-            on_change()
+        if on_change is not None and changed:
+            on_change(changed)
 
     def _succeed(self, current: R, new: R) -> R:
         """Return `new` as the successor of `current`: the place to stamp and to refuse."""
@@ -382,7 +392,8 @@ class Manager(Generic[R]):
 
     def _touch(self, *ids: str) -> None:
         self._touched.update(ids)
-        self._changed = self._changed or bool(ids)
+        if self._on_change is not None:
+            self._changed.update(ids)
 
     def _pending_one(self, id: str) -> Pending | None:
         key = Key(self.kind, id)

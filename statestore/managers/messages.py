@@ -191,4 +191,4 @@ class Message:
         if self.content is None or isinstance(self.content, str):
             return self.content or ""
         texts = [part if isinstance(part, str) else part.text for part in self.content]
-        return "\n".join(text for text in texts if text)
+        return "\n".join(text for text in texts if isinstance(text, str) and text)

@@ -158,11 +158,11 @@ def test_many_messages_are_added_at_once_and_seen_as_one_change():
     talks = ConversationManager()
     talk = talks.create("t")
     calls = []
-    talks.listen(lambda: calls.append(len(talks[talk.id].messages)))
+    talks.attach(object(), lambda ids: calls.append((ids, len(talks[talk.id].messages))))
 
     new = talks.add_messages(talk, (Message(role="user", content=str(n)) for n in range(10)))
 
-    assert calls == [10]
+    assert calls == [({talk.id}, 10)]
     assert talks[talk.id] is new
     assert [message.content for message in new.messages] == [str(n) for n in range(10)]
 

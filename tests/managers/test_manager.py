@@ -14,6 +14,7 @@ from statestore import (
     InvalidKind,
     InvalidRecord,
     Manager,
+    ManagerInUse,
     NewerSchema,
     NotARecordClass,
     RecordNotFound,
@@ -646,15 +647,15 @@ def test_unsaved_change_of_a_record_that_cannot_be_read_is_kept_and_told(notes):
 def test_listener_is_called_once_per_operation_and_outside_the_lock(notes):
     calls = []
 
-    def listen():
+    def listen(ids):
         done = threading.Event()
         thread = threading.Thread(target=lambda: (notes.all(), done.set()))
         thread.start()
         assert done.wait(20)
         thread.join(20)
-        calls.append(notes.unsaved)
+        calls.append((ids, notes.unsaved))
 
-    notes.listen(listen)
+    notes.attach("a store", listen)
 
     notes.create(id="a")
     notes.update("a", text="x")
@@ -662,13 +663,22 @@ def test_listener_is_called_once_per_operation_and_outside_the_lock(notes):
     notes.delete("a")
     notes.delete_all()
 
-    assert len(calls) == 4  # the last one changed nothing
+    # The last one changed nothing.
+    assert calls == [({"a"}, ("a",)), ({"a"}, ("a",)), ({"a"}, ("a",)), ({"a"}, ())]
+
+
+def test_manager_belongs_to_one_store(notes):
+    notes.attach("a store", None)
+    notes.attach("a store", None)
+
+    with pytest.raises(ManagerInUse, match="notes"):
+        notes.attach("another", None)
 
 
 def test_listener_is_not_called_for_what_was_refused(notes):
     notes.create(id="a")
     calls = []
-    notes.listen(lambda: calls.append(1))
+    notes.attach("a store", calls.append)
 
     for operation in (
         lambda: notes.create(id="a"),
