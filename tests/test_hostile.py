@@ -13,6 +13,7 @@ import pytest
 
 from statestore import Manager, Store
 from statestore.errors import CorruptRecord, SaveFailed, StateStoreError, UnsafeFile
+from statestore.managers import ConversationManager
 from statestore.models.documents import FrozenDict, freeze_mapping
 from statestore.serializers import compressed, get
 from statestore.services.restore import verify_backup
@@ -308,23 +309,42 @@ def _whole_when_cut(root, format, whole):
     return lengths
 
 
-@pytest.mark.parametrize("format", ["json", "compact", "gzip"])
+@pytest.mark.parametrize("format", FORMATS)
 def test_truncation_at_any_length_is_found_out(root, format):
     whole = get(format).dumps(envelope(values={"a": [1, "x"], "b": "last words"}))
 
     lengths = _whole_when_cut(root, format, whole)
 
-    # Only the line end at the end of indented JSON says nothing.
-    assert lengths == ([len(whole) - 1] if format == "json" else [])
+    # Only the line end at the end of a text says nothing.
+    assert lengths == ([len(whole) - 1] if whole.endswith(b"\n") else [])
 
 
-def test_truncation_of_yaml_is_found_out_up_to_the_last_required_field(root):
-    # YAML has no sign of its end: what is cut off in the last field is a shorter one.
-    whole = get("yaml").dumps(envelope(values={"a": [1, "x"], "b": "last words"}))
+def test_conversation_in_yaml_that_was_cut_off_is_not_loaded_short(root):
+    with Store(root, format="yaml") as store:
+        talks = store.register(ConversationManager())
+        talk = talks.create("t", id="t")
+        for number in range(3):
+            talks.add_message(talk, role="user", content=f"line\n{number}")
+    path = root / "conversations" / "t.yaml"
+    whole = path.read_bytes()
 
-    lengths = _whole_when_cut(root, "yaml", whole)
+    for length in range(len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with Store(root, read_only=True) as store:
+            talks = store.register(ConversationManager())
+            report = store.load_all()
+        assert (len(talks), len(report.failures)) == (0, 1), length
 
-    assert all(length > whole.index(b"  text: ") + len("  text: ") for length in lengths)
+
+def test_yaml_by_hand_needs_no_mark_of_its_end(root):
+    data = get("yaml").dumps(envelope())
+    lines = data.decode().splitlines()[1:-1]
+    (root / "notes" / "bad.yaml").write_text("\n".join(lines))
+
+    with Store(root) as store:
+        notes = store.register(Manager("notes", Note))
+        assert store.load_all().failures == ()
+        assert "bad" in notes
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -50,8 +50,10 @@ def import_transcripts(engine: Engine, sources: Sequence[str]) -> ImportReport:
     Raises:
         UnknownName: no managers of sessions and conversations are registered.
         SaveFailed: what was taken in could not be saved.
+        ReadOnlyStore, StoreClosed: nothing was taken in.
     """
     sessions, conversations = _managers(engine)
+    engine.driver.commit([], {})  # nothing is taken in that could not be saved
     started = time.monotonic()
     if not engine.is_loaded:
         engine.load({sessions.kind, conversations.kind})

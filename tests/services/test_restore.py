@@ -140,7 +140,8 @@ def test_kind_that_the_backup_lacks_is_emptied_with_or_without_a_manager(saved, 
 @pytest.mark.parametrize("format", ["json", "compact", "gzip", "yaml"])
 def test_format_of_the_store_stays(saved, world, format):
     _, tmp_path, path = saved
-    w = world(tmp_path / "other", format=format)
+    w = world(tmp_path / "other")
+    w.store.set_serializer(format, remember=True)
 
     w.store.restore(path)
 
