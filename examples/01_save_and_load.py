@@ -33,7 +33,7 @@ def after_a_restart(path: str, conversation_id: str) -> None:
 
         talk = conversations[conversation_id]
         assert [message.role for message in talk.messages] == ["user", "assistant"]
-        assert sessions[talk.session_id].name == "First"
+        assert [session.name for session in sessions] == ["First"]
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -5,15 +5,16 @@ from pathlib import Path
 
 from statestore import SaveFailed, Store
 from statestore.managers import TaskManager
+from statestore.models.reports import Failure, SaveReport
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "state"
     with Store(path) as store:
         tasks = store.register(TaskManager())
         metrics = {"saves": 0, "bytes": 0}
-        errors = []
+        errors: list[Failure] = []
 
-        def count(report):
+        def count(report: SaveReport) -> None:
             """Runs after the save, outside every lock: it may use the store."""
             metrics["saves"] += 1
             metrics["bytes"] += report.size_bytes

@@ -53,8 +53,10 @@ def initialise(settings: Settings, format: str | None) -> Made:
         get(format)  # a wrong name is refused before a folder is made
     is_new = not os.path.lexists(os.path.join(place, OWN_FOLDER, META_FILE))
     others = _others(place) if is_new else ()
-    with settings.open_or_make(format if is_new else None) as store:
+    with settings.open_or_make() as store:
         path = store.path
+        if format is not None and is_new:
+            store.set_serializer(format, remember=True)
         if format is not None and format != store.format:
             raise FormatSettled(settings.store, store.format, format)
         made = [path] if is_new else []

@@ -41,11 +41,11 @@ class Settings:
         self.open_to_read().close()
         return self.open_or_make()
 
-    def open_or_make(self, format: str | None = None) -> Store:
+    def open_or_make(self) -> Store:
         """Return the store, open for writing; made if it is missing."""
         from statestore.store import Store
 
-        return Store(self.store, format=format, config=self.config)
+        return Store(self.store, config=self.config)
 
 
 def register_built_in(store: Store) -> None:
