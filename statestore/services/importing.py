@@ -57,6 +57,7 @@ def import_transcripts(engine: Engine, sources: Sequence[str]) -> ImportReport:
     started = time.monotonic()
     if not engine.is_loaded:
         engine.load({sessions.kind, conversations.kind})
+    imported = _Imported(conversations)
     tally = _Tally()
     for path, was_named in _files(sources, tally):
         try:
@@ -70,7 +71,7 @@ def import_transcripts(engine: Engine, sources: Sequence[str]) -> ImportReport:
             continue
         for transcript in transcripts:
             try:
-                _take(sessions, conversations, transcript, path, tally)
+                _take(sessions, conversations, imported, transcript, path, tally)
             except StateStoreError as error:
                 tally.failures.append(Failure(None, "import", error))
     saved = engine.save({sessions.kind, conversations.kind}, strict=False)
@@ -124,13 +125,14 @@ def _files(sources: Sequence[str], tally: _Tally) -> Iterator[tuple[str, bool]]:
 def _take(
     sessions: SessionManager,
     conversations: ConversationManager,
+    imported: _Imported,
     transcript: Transcript,
     path: str,
     tally: _Tally,
 ) -> None:
-    known = _known(conversations, transcript)
+    known = imported.find(transcript)
     if known is None:
-        _add(sessions, conversations, transcript, path)
+        imported.note(_add(sessions, conversations, transcript, path))
         tally.conversations += 1
         tally.items += 1
         tally.messages += len(transcript.messages)
@@ -151,28 +153,51 @@ def _take(
             metadata=freeze_mapping({**known.metadata, **_metadata(transcript)}),
         )
         _want_storable(grown, path)
-        conversations.replace(grown, expect=known)
+        imported.note(conversations.replace(grown, expect=known))
         _grow_session(sessions, known.session_id, transcript)
         tally.items += 1
         tally.messages += len(transcript.messages) - count
     tally.notes.extend(transcript.notes)
 
 
-def _known(conversations: ConversationManager, transcript: Transcript) -> Conversation | None:
-    """Return the conversation that a transcript was imported as before."""
-    grown: Conversation | None = None
-    for one in conversations.all():
-        mark = one.metadata.get(_MARK)
-        if not _is_mark(mark) or mark["type"] != transcript.type:
-            continue
-        if mark["digest"] == transcript.digest:
-            return one
-        if transcript.key is not None:
-            if mark["key"] == transcript.key:
-                grown = one
-        elif mark["source"] == transcript.source and _continues(transcript, one):
-            grown = one
-    return grown
+class _Imported:
+    """Which conversations were imported, by what their transcripts say of themselves.
+
+    Read once for an import: looking through every conversation for every transcript would cost
+    their product.
+    """
+
+    def __init__(self, conversations: ConversationManager) -> None:
+        self._conversations = conversations
+        self._digests: dict[tuple[object, object], str] = {}
+        self._keys: dict[tuple[object, object], str] = {}
+        self._sources: dict[tuple[object, object], list[str]] = {}
+        for one in conversations.all():
+            self.note(one)
+
+    def note(self, conversation: Conversation) -> None:
+        """Note a conversation, if it was imported."""
+        mark = conversation.metadata.get(_MARK)
+        if not _is_mark(mark):
+            return
+        self._digests[mark["type"], mark["digest"]] = conversation.id
+        if mark["key"] is not None:
+            self._keys[mark["type"], mark["key"]] = conversation.id
+        else:
+            self._sources.setdefault((mark["type"], mark["source"]), []).append(conversation.id)
+
+    def find(self, transcript: Transcript) -> Conversation | None:
+        """Return the conversation that a transcript was imported as before."""
+        type, get = transcript.type, self._conversations.get
+        known = get(self._digests.get((type, transcript.digest), ""))
+        if known is None and transcript.key is not None:
+            known = get(self._keys.get((type, transcript.key), ""))
+        elif known is None:
+            for id in self._sources.get((type, transcript.source), ()):
+                one = get(id)
+                if one is not None and _continues(transcript, one):
+                    known = one
+        return known
 
 
 def _continues(transcript: Transcript, known: Conversation) -> bool:
@@ -186,7 +211,7 @@ def _is_mark(mark: object) -> TypeGuard[Mapping[str, object]]:
 
 def _add(
     sessions: SessionManager, conversations: ConversationManager, transcript: Transcript, path: str
-) -> None:
+) -> Conversation:
     stem = os.path.splitext(transcript.source)[0]
     id = transcript.key or f"{stem}-{transcript.digest[:12]}"
     for manager in (sessions, conversations):
@@ -221,7 +246,7 @@ def _add(
     _want_storable(session, path)
     _want_storable(conversation, path)
     sessions.add(session)
-    conversations.add(conversation)
+    return conversations.add(conversation)
 
 
 def _grow_session(sessions: SessionManager, id: str | None, transcript: Transcript) -> None:
