@@ -110,11 +110,13 @@ def restore(settings: Settings, path: str, yes: bool) -> None:
     """Make the store hold exactly what a backup holds.
 
     The whole backup is proved good before anything changes. Records that it lacks are deleted; what
-    cannot be read moves to quarantine.
+    cannot be read moves to quarantine. A store that is missing is made. At a terminal it asks
+    before it replaces records.
     """
-    with settings.open_to_write() as store:
+    with settings.open_to_fill(when=os.path.isdir(path)) as store:
         source = _place_of(settings, path)
-        if not yes:
+        holds_records = any(True for kind in store.kinds() for _ in store.scan(kind))
+        if holds_records and not yes and is_attended():
             _confirm(source, store.path)
         report = store.restore(source)
     if settings.json:
@@ -151,10 +153,6 @@ def _confirm(source: str, store: str) -> None:
     from statestore.services.backup import read_manifest
 
     manifest = read_manifest(source)
-    if not is_attended():
-        raise click.UsageError(
-            "a restore replaces all records, and nobody can be asked here; add --yes"
-        )
     holds = output.counted(len(manifest.files), "record")
     question = (
         f"Replace all records of {store} by the {holds} of {output.moment(manifest.created_at)}?"

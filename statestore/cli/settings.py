@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from statestore.cli import output
+from statestore.errors import StoreNotFound
+
 if TYPE_CHECKING:
     from statestore.store import Store
 
@@ -46,6 +49,23 @@ class Settings:
         from statestore.store import Store
 
         return Store(self.store, config=self.config)
+
+    def open_to_fill(self, *, when: bool) -> Store:
+        """Return the store, open for writing; made, with a note, if it is missing.
+
+        Args:
+            when: whether there is something to fill it with; else a missing one is not made.
+        Raises:
+            StoreNotFound: there is none, and nothing to fill it with.
+        """
+        try:
+            return self.open_to_write()
+        except StoreNotFound:
+            if not when:
+                raise
+        store = self.open_or_make()
+        output.note(f"made a new store at {store.path}")
+        return store
 
 
 def register_built_in(store: Store) -> None:

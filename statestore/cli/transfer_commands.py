@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from statestore.cli import output
@@ -23,8 +25,9 @@ def import_(settings: Settings, sources: tuple[str, ...]) -> None:
     Each becomes a session and a conversation. SOURCE is a file, or a folder of them. Known are SWE-
     agent trajectories (.traj), Claude Code sessions (.jsonl) and chat messages as OpenAI's API
     writes them (.json, .jsonl), told apart by content. What was imported before is not added again.
+    A store that is missing is made.
     """
-    with settings.open_to_write() as store:
+    with settings.open_to_fill(when=any(map(os.path.exists, sources))) as store:
         register_built_in(store)
         report = store.import_transcripts(*sources)
     if settings.json:

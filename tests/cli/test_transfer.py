@@ -37,7 +37,7 @@ def test_import_tells_what_it_could_not_take(empty, transcripts):
 
 
 def test_import_into_no_store_makes_none(empty, transcripts):
-    assert "init" in empty("import", transcripts, code=3).stderr
+    assert "init" in empty("import", "nothing-there", code=3).stderr
     assert not empty.store.exists()
 
 
@@ -78,3 +78,11 @@ def test_convert_refuses_wrong_names(shell, words, code):
     shell("convert", *words, code=code)
 
     assert shell.json("stats") == before
+
+
+def test_import_makes_a_store_that_is_missing(empty, transcripts):
+    result = empty("import", transcripts)
+
+    assert "made a new store" in result.stderr
+    assert "imported 3 conversations" in result.stdout
+    assert empty.json("import", transcripts)["unchanged"] == 3
