@@ -9,8 +9,9 @@ from typing import Any
 
 import attrs
 
-from statestore.managers.codec import EXTRA, FROZEN
 from statestore.managers.ids import new_id
+from statestore.managers.immutability import FROZEN
+from statestore.managers.shapes import EXTRA
 from statestore.models.documents import FrozenDict, freeze, freeze_mapping
 from statestore.models.keys import check_id
 

@@ -23,8 +23,9 @@ from statestore.errors import (
     StateStoreError,
     StructureError,
 )
-from statestore.managers.codec import Codec, Misfit
+from statestore.managers.codec import Codec
 from statestore.managers.ids import new_id
+from statestore.managers.shapes import Misfit
 from statestore.models.changes import Delete, Put, Stored
 from statestore.models.documents import FrozenDict
 from statestore.models.keys import Key, Revision, check_id, check_kind

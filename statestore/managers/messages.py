@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from statestore.managers.codec import own_shape
 from statestore.managers.fields import (
     extra_field,
     integer_field,
@@ -21,6 +20,7 @@ from statestore.managers.fields import (
     text_field,
     time_field,
 )
+from statestore.managers.shapes import own_shape
 from statestore.models.documents import FrozenDict, freeze_mapping
 
 

@@ -23,15 +23,22 @@ from typing import Any
 import attrs
 import orjson
 
-from statestore.errors import DecodeError, InvalidId, TooLarge, UnknownTranscript
-from statestore.managers.messages import Message, to_content
-from statestore.models.documents import MAX_SIZE_BYTES, freeze_mapping
-from statestore.models.keys import check_id
-from statestore.models.times import parse_time
+from statestore.errors import DecodeError, TooLarge, UnknownTranscript
+from statestore.managers.messages import Message
+from statestore.models.documents import MAX_SIZE_BYTES
 from statestore.serializers import get
+from statestore.services.transcript_messages import (
+    FIELDS,
+    first_line,
+    free_name,
+    is_message,
+    is_text,
+    left_out,
+    to_message,
+    to_messages,
+    usable_id,
+)
 
-_TITLE_CHARACTERS = 80
-_FIELDS = frozenset(field.name for field in attrs.fields(Message))
 _CLAUDE_ROLES = frozenset({"user", "assistant", "system"})
 
 
@@ -124,7 +131,7 @@ def _from_trajectory(source: str, whole: Mapping[str, Any]) -> Transcript:
             for step in (steps if isinstance(steps, list) else ())
             for item in _step_messages(step)
         ]
-    messages, other = _messages(items)
+    messages, other = to_messages(items)
     environment = whole.get("environment")
     return Transcript(
         type="swe-agent",
@@ -157,16 +164,16 @@ def _from_chat(source: str, whole: object) -> Transcript | None:
     if isinstance(whole, dict):
         items = whole.get("messages")
         about = {k: v for k, v in whole.items() if k != "messages"}
-    if not isinstance(items, list) or not any(_is_message(item) for item in items):
+    if not isinstance(items, list) or not any(is_message(item) for item in items):
         return None
-    messages, other = _messages(items)
+    messages, other = to_messages(items)
     title = about.get("title")
     return Transcript(
         type="chat",
         source=source,
-        key=_usable_id(about.get("id")),
+        key=usable_id(about.get("id")),
         messages=messages,
-        title=title if isinstance(title, str) and title else _title(messages),
+        title=title if isinstance(title, str) and title else first_line(messages),
         about=about,
         other=other,
     )
@@ -202,16 +209,16 @@ def _from_lines(source: str, lines: Sequence[_Line]) -> list[Transcript]:
     objects = [line.value for line in lines if line.is_json and isinstance(line.value, dict)]
     if any(_is_claude(value) for value in objects):
         return [_from_claude(source, lines)]
-    if any(_is_message(value) for value in objects):
-        messages, other = _messages([line.value for line in lines], [one.number for one in lines])
+    if any(is_message(value) for value in objects):
+        messages, other = to_messages([line.value for line in lines], [one.number for one in lines])
         return [
             Transcript(
                 type="chat",
                 source=source,
                 messages=messages,
-                title=_title(messages),
+                title=first_line(messages),
                 other=other,
-                notes=_left_out(source, other),
+                notes=left_out(source, other),
             )
         ]
     found = []
@@ -242,7 +249,7 @@ def _from_claude(source: str, lines: Sequence[_Line]) -> Transcript:
         message = _claude_message(value, line.number, ids) if line.is_json else None
         if message is not None:
             messages.append(message)
-            key = key or _usable_id(value.get("sessionId"))
+            key = key or usable_id(value.get("sessionId"))
             project = project or (value["cwd"] if isinstance(value.get("cwd"), str) else "")
             continue
         other.append({"line": line.number, "value": value})
@@ -254,11 +261,11 @@ def _from_claude(source: str, lines: Sequence[_Line]) -> Transcript:
         source=source,
         key=key,
         messages=tuple(messages),
-        title=_title(messages),
+        title=first_line(messages),
         summary=summary,
         project_id=project,
         other=tuple(other),
-        notes=_left_out(source, unexpected),
+        notes=left_out(source, unexpected),
     )
 
 
@@ -280,11 +287,11 @@ def _claude_message(value: object, number: int, ids: set[str]) -> Message | None
     timestamp = {"timestamp": line.pop("timestamp")} if "timestamp" in line else {}
     rest = {k: v for k, v in said.items() if k not in ("role", "content")}
     role = said.get("role")
-    if role is not None and not _is_text(role):
+    if role is not None and not is_text(role):
         rest["role"] = role
     if rest:
         line["message"] = rest
-    id = _usable_id(line.get("uuid")) or f"line-{number}"
+    id = usable_id(line.get("uuid")) or f"line-{number}"
     if id in ids:
         id = f"{id}-line-{number}"
     ids.add(id)
@@ -292,141 +299,17 @@ def _claude_message(value: object, number: int, ids: set[str]) -> Message | None
         **_apart(line),
         **timestamp,
         "id": id,
-        "role": role if _is_text(role) else line["type"],
+        "role": role if is_text(role) else line["type"],
         "content": said.get("content"),
     }
-    return _message(item, number)
+    return to_message(item, number)
 
 
 def _apart(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return `fields` with those in a mapping of their own whose names `Message` uses itself."""
-    taken = {k: v for k, v in fields.items() if k in _FIELDS}
-    free = {k: v for k, v in fields.items() if k not in _FIELDS}
-    return {**free, _free_name(free): taken} if taken else free
-
-
-def _free_name(fields: Mapping[str, Any]) -> str:
-    """Return the name for fields that are kept apart: `source`, or where that is taken, longer."""
-    name = "source"
-    while name in fields:
-        name += "_"
-    return name
-
-
-# --- messages -------------------------------------------------------------------------
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_message(value: object) -> bool:
-    return isinstance(value, dict) and _is_text(value.get("role"))
-
-
-def _messages(
-    items: Sequence[object], numbers: Sequence[int] | None = None
-) -> tuple[tuple[Message, ...], tuple[Mapping[str, Any], ...]]:
-    """Return the messages among some items, and what is none of them with its number."""
-    messages: list[Message] = []
-    other: list[Mapping[str, Any]] = []
-    for number, item in zip(numbers or range(1, len(items) + 1), items, strict=True):
-        message = _message(item, number) if isinstance(item, dict) and _is_message(item) else None
-        if message is None:
-            other.append({"line": number, "value": item})
-        else:
-            messages.append(message)
-    return tuple(messages), tuple(other)
-
-
-def _message(item: Mapping[str, Any], number: int) -> Message | None:
-    """Return an item as a message; a field that does not fit its own is kept among the extras."""
-    fields: dict[str, Any] = {"id": _usable_id(item.get("id")) or f"m{number:04d}"}
-    misfits: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
-    for name, value in item.items():
-        if name == "id" and value == fields["id"]:
-            continue
-        if name in ("timestamp", "created_at"):
-            moment = _exact_time(value)
-            if moment is not None and "created_at" not in fields:
-                fields["created_at"] = moment
-            else:
-                (misfits if name in _FIELDS else extra)[name] = value
-        elif name not in _FIELDS:
-            extra[name] = value
-        elif _fits(name, value):
-            fields[name] = value
-        elif value is not None:
-            misfits[name] = value
-    if misfits:
-        extra[_free_name(extra)] = misfits
-    ids = item.get("tool_call_ids")
-    if (
-        "tool_call_id" not in fields
-        and isinstance(ids, list)
-        and len(ids) == 1
-        and _is_text(ids[0])
-    ):
-        fields["tool_call_id"] = ids[0]
-    fields.setdefault("content", None)
-    return Message(**fields, extra=freeze_mapping(extra))
-
-
-def _fits(name: str, value: object) -> bool:
-    if name == "role":
-        return _is_text(value)
-    if name == "content":
-        try:
-            to_content(value)
-        except TypeError:
-            return False
-        return value is None or isinstance(value, str | list)
-    if name in ("name", "tool_call_id"):
-        return isinstance(value, str)
-    if name == "tool_calls":
-        return isinstance(value, list) and all(isinstance(one, dict) for one in value)
-    if name == "tokens":
-        return type(value) is int and value >= 0
-    return name == "metadata" and isinstance(value, dict)
-
-
-def _exact_time(value: object) -> datetime | None:
-    """Return a time that a text says, if none of its digits would be lost."""
-    try:
-        moment = parse_time(value)
-    except ValueError:
-        return None
-    fraction = str(value).partition(".")[2].rstrip("Zz")
-    return moment if len(fraction.partition("+")[0].partition("-")[0]) <= 6 else None
-
-
-def _usable_id(value: object) -> str | None:
-    try:
-        return check_id(value)
-    except InvalidId:
-        return None
-
-
-def _title(messages: Sequence[Message]) -> str:
-    """Return the first line that a person said, cut to a title."""
-    spoken = (text for one in messages if one.role == "user" for text in _texts(one))
-    line = next((text.strip().splitlines()[0] for text in spoken if text.strip()), "")
-    return line if len(line) <= _TITLE_CHARACTERS else line[: _TITLE_CHARACTERS - 1] + "…"
-
-
-def _texts(message: Message) -> Iterator[str]:
-    for part in (message.content,) if isinstance(message.content, str) else message.content or ():
-        text = part if isinstance(part, str) else part.text
-        if isinstance(text, str):  # a provider may have put anything there
-            yield text
-
-
-def _left_out(source: str, other: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    if not other:
-        return ()
-    lines = ", ".join(str(one["line"]) for one in other[:5]) + ("…" if len(other) > 5 else "")
-    return (f"{source}: no messages, kept in the metadata of its conversation: line {lines}",)
+    taken = {k: v for k, v in fields.items() if k in FIELDS}
+    free = {k: v for k, v in fields.items() if k not in FIELDS}
+    return {**free, free_name(free): taken} if taken else free
 
 
 def _read_text(path: str) -> bytes:

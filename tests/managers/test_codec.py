@@ -23,7 +23,9 @@ from statestore.managers import (
     Task,
     extra_field,
 )
-from statestore.managers.codec import FROZEN, Codec, Misfit, is_immutable
+from statestore.managers.codec import Codec
+from statestore.managers.immutability import FROZEN, is_immutable
+from statestore.managers.shapes import Misfit
 from statestore.testing.strategies import documents, for_each, texts
 
 SECRET = "s3cr3t"

@@ -26,8 +26,9 @@ from statestore.managers import (
     TaskStatus,
     ToolCall,
 )
-from statestore.managers.codec import EXTRA, Codec
+from statestore.managers.codec import Codec
 from statestore.managers.messages import Content
+from statestore.managers.shapes import EXTRA
 
 MANAGERS = [SessionManager, ConversationManager, FocusManager, TaskManager]
 CLASSES = [Session, Conversation, FocusChain, Task]
