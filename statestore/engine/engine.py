@@ -368,7 +368,7 @@ class Engine:
         with self.turn():
             self._closed = True
             for manager in self._managers.values():
-                manager.detach()
+                manager.detach(self.driver.path)
             self.driver.close()
 
     def _save_changed(self, kind: str, ids: Set[str]) -> None:

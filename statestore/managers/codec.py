@@ -11,6 +11,7 @@ from typing import (
     Any,
     Generic,
     TypeVar,
+    get_origin,
     get_type_hints,
 )
 
@@ -51,7 +52,8 @@ class Codec(Generic[R]):
             raise NotARecordClass(name, f"a type in it is not known: {error}") from error
         if self._hints.get("id") is not str:
             raise NotARecordClass(name, "it has no field `id: str`")
-        fields = attrs.fields(record_class)
+        self._plain_class: type[Any] = get_origin(record_class) or record_class
+        fields = attrs.fields(self._plain_class)
         self._names = frozenset(field.name for field in fields if field.init)
         self._extra = extra_field_of(record_class)
         try:
@@ -63,6 +65,8 @@ class Codec(Generic[R]):
             raise NotARecordClass(name, str(error)) from error
         except NameError as error:
             raise NotARecordClass(name, f"a type within it is not known: {error}") from error
+        except (TypeError, ValueError) as error:
+            raise NotARecordClass(name, f"its fields cannot be told apart: {error}") from error
 
     def encode(self, record: R) -> dict[str, Any]:
         """Return a record as a document, its fields in the order of the class.
@@ -95,21 +99,31 @@ class Codec(Generic[R]):
             raise Misfit(self._problems(document, error)) from error
         return record, unknown
 
-    def check_round_trip(self, document: Mapping[str, Any]) -> None:
-        """Check that what is written of a record will be read back as the same.
+    def check_round_trip(self, record: R, document: Mapping[str, Any]) -> None:
+        """Check that a record will be read back from its document as the same.
+
+        Compared are the document that the one read back gives and, where the class has `eq`, the
+        values of its fields.
 
         Raises:
             EncodeError: a value cannot be stored, or would come back as something else.
         """
         check_document(document)
         try:
-            record, unknown = self.decode(document)
+            back, unknown = self.decode(orjson.loads(orjson.dumps(document)))
         except Misfit as error:
             raise EncodeError("$", "; ".join(error.problems)) from error
-        again = {**self.encode(record), **unknown}
+        again = {**self.encode(back), **unknown}
         for name, value in document.items():
             if orjson.dumps(again.get(name)) != orjson.dumps(value):
                 raise EncodeError(f"$.{name}", "it would be read back as something else")
+        if not attrs.inspect(self._plain_class).added_eq:
+            return
+        for field in attrs.fields(self._plain_class):
+            mine, read = getattr(record, field.name), getattr(back, field.name)
+            if field.eq and not _is_same(mine, read):
+                reason = f"it would be read back as something else, a {type(read).__name__}"
+                raise EncodeError(f"$.{field.name}", reason)
 
     def _problems(self, document: Mapping[str, Any], error: Exception) -> list[str]:
         try:
@@ -118,6 +132,13 @@ class Codec(Generic[R]):
             problems = cattrs.transform_error(explained, format_exception=_worded)
             return [problem.replace(" @ $", " at $") for problem in problems]
         return [f"it cannot be read ({type(error).__name__})"]
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    try:
+        return bool(value == other)
+    except Exception:  # noqa: BLE001 # what a class of the host does when it is compared
+        return False
 
 
 def _worded(error: BaseException, type_: type | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -77,10 +77,14 @@ class ConversationManager(DomainManager[Conversation]):
             conversation: the conversation or its id.
             role: who speaks: system, user, assistant, tool, or another.
             content: a text, or a list of texts and parts.
-            fields: the other fields of `Message`.
+            fields: the other fields of `Message`; what it does not know goes to its `extra`.
         Raises:
             RecordNotFound, InvalidRecord: as they say; nothing was added.
         """
+        known = {field.name for field in attrs.fields(Message)}
+        unknown = {name: fields.pop(name) for name in list(fields) if name not in known}
+        if unknown:
+            fields["extra"] = {**fields.get("extra", {}), **unknown}
         fields.setdefault("created_at", self._clock())
         id = self._id(conversation)
         message = self._made_message(id, role=role, content=content, **fields)
@@ -104,11 +108,3 @@ class ConversationManager(DomainManager[Conversation]):
             return Message(**fields)
         except (TypeError, ValueError) as error:
             raise InvalidRecord(self.kind, conversation_id, f"message: {error}") from error
-
-
-def message_fields(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a message as `Message` takes them, the unknown ones under `extra`."""
-    known = {field.name for field in attrs.fields(Message)} - {"extra"}
-    fields = {name: value for name, value in source.items() if name in known}
-    fields["extra"] = {name: value for name, value in source.items() if name not in known}
-    return fields

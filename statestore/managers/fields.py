@@ -111,7 +111,7 @@ def items_field(item: type) -> Any:
 
     def convert(value: Iterable[Any]) -> tuple[Any, ...]:
         items = tuple(value)
-        if not all(isinstance(one, item) for one in items):
+        if not all(type(one) is item for one in items):  # nor a subclass: what it adds is lost
             raise TypeError(f"items of type {item.__name__} are wanted")
         return items
 

@@ -65,7 +65,7 @@ class Focus:
 
     @children.validator
     def _want_focuses(self, _: object, value: object) -> None:
-        if not isinstance(value, tuple) or not all(isinstance(one, Focus) for one in value):
+        if not isinstance(value, tuple) or not all(type(one) is Focus for one in value):
             raise TypeError("children takes a tuple of Focus")
 
 

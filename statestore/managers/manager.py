@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import attrs
 import orjson
@@ -21,13 +21,14 @@ from statestore.errors import (
     RecordNotFound,
     StaleRecord,
     StateStoreError,
+    StoreClosed,
     StructureError,
 )
 from statestore.managers.codec import Codec
 from statestore.managers.ids import new_id
 from statestore.managers.shapes import Misfit
 from statestore.models.changes import Delete, Put, Stored
-from statestore.models.documents import FrozenDict
+from statestore.models.documents import FrozenDict, check_document
 from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.models.managed import Loaded, Pending
 from statestore.models.reports import Failure
@@ -95,28 +96,30 @@ class Manager(Generic[R]):
         self._touched: set[str] = set()
         self._unknown: dict[str, FrozenDict] = {}
         self._owner: object = None
+        self._left: str | None = None
         self._on_change: Callable[[Set[str]], None] | None = None
         self._changed: set[str] = set()
         self._depth = 0
 
     # --- reading ----------------------------------------------------------------------
 
-    def __getitem__(self, id: str) -> R:
-        """Return a record.
+    def __getitem__(self, id: str | R) -> R:
+        """Return the record of this id, or the present state of a record.
 
         Raises:
             RecordNotFound: there is none; it is a `KeyError` too.
         """
+        name = self._id(id)
         with self._lock:
             try:
-                return self._live[id]
+                return self._live[name]
             except KeyError:
-                raise RecordNotFound(self.kind, str(id)) from None
+                raise RecordNotFound(self.kind, name) from None
 
-    def get(self, id: str, default: T | None = None) -> R | T | None:
+    def get(self, id: str | R, default: T | None = None) -> R | T | None:
         """Return a record, or `default` if there is none."""
         with self._lock:
-            return self._live.get(id, default)
+            return self._live.get(self._id(id), default)
 
     def all(self) -> tuple[R, ...]:
         """Return all records, in the order in which they were loaded and added."""
@@ -129,8 +132,10 @@ class Manager(Generic[R]):
             return tuple(self._live)
 
     def __contains__(self, id: object) -> bool:
+        """Say whether there is a record of this id, or of the id of this record."""
+        name = id.id if isinstance(id, self.record_class) else id
         with self._lock:
-            return id in self._live
+            return isinstance(name, str) and name in self._live
 
     def __len__(self) -> int:
         with self._lock:
@@ -144,15 +149,14 @@ class Manager(Generic[R]):
         """A manager is there even when it holds nothing."""
         return True
 
-    def revision(self, id: str) -> Revision:
+    def revision(self, id: str | R) -> Revision:
         """Return how often the stored record was changed; 0 if it was never saved.
 
         Raises:
             RecordNotFound: there is no such record.
         """
         with self._lock:
-            self[id]
-            saved = self._saved.get(id)
+            saved = self._saved.get(self[id].id)
             return saved.revision if saved else 0
 
     @property
@@ -303,8 +307,10 @@ class Manager(Generic[R]):
     ) -> Sequence[str]:
         """See `RecordManager.adopt`."""
         with self._lock:
-            kept = [] if discard else self._changed_ids()
-            stays = set(kept) | set(unread)
+            kept = [] if discard else list(self.unsaved)
+            if discard:
+                self._put_back(unread)
+            stays = {*kept, *unread}
             for id, one in loaded.items():
                 saved = self._saved.get(id)
                 if saved is not None and saved.revision == one.revision and not discard:
@@ -328,7 +334,7 @@ class Manager(Generic[R]):
                 },
             }
             self._live = live  # type: ignore[assignment]  # decode() made each a record of the class
-            self._touched &= set(kept) | unread
+            self._touched &= set() if discard else stays
         return kept
 
     def attach(self, owner: object, on_change: Callable[[Set[str]], None] | None) -> None:
@@ -338,9 +344,10 @@ class Manager(Generic[R]):
                 raise ManagerInUse(self.kind)
             self._owner, self._on_change = owner, on_change
 
-    def detach(self) -> None:
+    def detach(self, place: str) -> None:
         """See `RecordManager.detach`."""
-        self._on_change = None
+        with self._lock:
+            self._on_change, self._left = None, place
 
     # --- for the managers of a domain -------------------------------------------------
 
@@ -348,6 +355,8 @@ class Manager(Generic[R]):
     def _changing(self) -> Iterator[None]:
         """Hold the lock over a change; when the outermost one is done tell who listens."""
         with self._lock:
+            if self._left is not None:
+                raise StoreClosed(self._left)
             self._depth += 1
             try:
                 yield
@@ -367,7 +376,11 @@ class Manager(Generic[R]):
         return new
 
     def _id(self, id: str | R) -> str:
-        return id if isinstance(id, str) else id.id
+        if isinstance(id, str):
+            return id
+        if isinstance(id, self.record_class):
+            return id.id
+        raise RecordNotFound(self.kind, f"<{type(id).__name__}>")
 
     def _made(self, id: str, make: Callable[[], R]) -> R:
         try:
@@ -382,7 +395,8 @@ class Manager(Generic[R]):
     # --- inside -----------------------------------------------------------------------
 
     def _check(self, record: R) -> None:
-        if not isinstance(record, self.record_class):
+        # No subclass either: the fields that it adds would not come back.
+        if type(record) is not self.record_class:
             reason = f"it is a {type(record).__name__}, not a {self.record_class.__name__}"
             raise InvalidRecord(self.kind, None, reason)
         check_id(record.id)
@@ -412,22 +426,28 @@ class Manager(Generic[R]):
         document = {**self._codec.encode(record), **self._unknown.get(id, {})}
         token: object = record
         if not self._codec.is_immutable:
-            self._codec.check_round_trip(document)
+            check_document(document)
             token = _digest(document)
             if saved is not None and saved.token == token:
                 return None
-        elif self._wants_round_trip:
-            self._codec.check_round_trip(document)
+        if self._wants_round_trip:
+            self._codec.check_round_trip(record, document)
         return Pending(Put(key, document, self.schema), saved.revision if saved else 0, token)
 
     _wants_round_trip = True
     """Whether a save makes sure that each record will be read back; not needed where the class
     itself refuses what cannot be."""
 
-    def _changed_ids(self) -> list[str]:
-        pending, failures = self.pending()
-        failed = [failure.key.id for failure in failures if failure.key]
-        return [*(one.change.key.id for one in pending), *failed]
+    def _put_back(self, ids: Set[str]) -> None:
+        """Undo unsaved changes of records that cannot be read again, as far as is known."""
+        changed = set(self.unsaved)
+        for id in ids & changed:
+            saved = self._saved.get(id)
+            if saved is not None and self._codec.is_immutable:
+                self._live[id] = cast(R, saved.token)  # the record that was saved
+            else:
+                self._live.pop(id, None)
+                self._saved.pop(id, None)
 
 
 def later(moment: datetime, now: datetime) -> datetime:

@@ -98,14 +98,19 @@ def _attrs_writer(cls: type, converter: cattrs.Converter) -> Callable[[Any], dic
     extra = extra_field_of(cls)
     lists = _list_checks(cls, hints)
 
+    plain = get_origin(cls) or cls
+
     def write(record: Any) -> dict[str, Any]:
+        if type(record) is not plain:  # what a subclass adds would not come back
+            reason = f"it is a {type(record).__name__}, where a {plain.__name__} belongs"
+            raise EncodeError("$", reason)
         for name, lacks_list in lists.items():
             if lacks_list(getattr(record, name)):
                 raise EncodeError(f"$.{name}", "it is no list")
         return write_fields(record)
 
     if extra is None:
-        return write if lists else write_fields
+        return write
     # A field of the very name of `extra` may be in it: that name is never written for itself.
     names = {field.name for field in attrs.fields(cls)} - {extra}
 

@@ -127,7 +127,7 @@ class TaskManager(DomainManager[Task]):
         self,
         title: str = "",
         *,
-        parent_id: str | None = None,
+        parent_id: str | Task | None = None,
         session_id: str | None = None,
         id: str | None = None,
         **fields: Any,
@@ -139,7 +139,7 @@ class TaskManager(DomainManager[Task]):
         """
         with self._changing():
             if parent_id is not None:
-                self[parent_id]
+                parent_id = self[parent_id].id
             return super().create(
                 id=id, title=title, parent_id=parent_id, session_id=session_id, **fields
             )

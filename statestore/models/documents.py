@@ -73,7 +73,11 @@ def _check(
         if not math.isfinite(value):
             _refuse(path, f"it is {value}, which JSON has no word for")
         return False
-    if not isinstance(value, dict | list | tuple):
+    if isinstance(value, dict):
+        items: Iterator[tuple[str | int, object]] = iter(value.items())
+    elif type(value) is list or type(value) is tuple:
+        items = enumerate(value)
+    else:  # a named tuple too: it would come back as a list
         _refuse(path, f"it is of type {type(value).__name__}, which is no part of a document")
     if value and len(path) >= MAX_LEVEL:
         _refuse(path, f"it holds values more than {MAX_LEVEL} levels deep")
@@ -83,9 +87,7 @@ def _check(
                 _refuse(path, f"it has the key {ascii(key)[:60]}, and keys are strings")
             if not key.isascii():
                 _check_text(key, path)
-        stack.append(iter(value.items()))
-    else:
-        stack.append(enumerate(value))
+    stack.append(items)
     return True
 
 
@@ -151,20 +153,30 @@ def freeze(value: Any) -> Any:
     """Return `value` with each mapping in it as a `FrozenDict` and each list as a tuple.
 
     Other values are returned as they are; a save refuses those that cannot be stored.
+
+    Raises:
+        ValueError: it is nested too deeply to be looked through, or holds itself.
     """
+    try:
+        return _freeze(value)
+    except RecursionError:
+        raise ValueError("a value is nested too deeply, or holds itself") from None
+
+
+def _freeze(value: Any) -> Any:
     kind = type(value)
     if kind in _UNCHANGEABLE:
         return value
     if kind is dict:
-        return FrozenDict({key: freeze(item) for key, item in value.items()}) if value else _EMPTY
+        return FrozenDict({key: _freeze(item) for key, item in value.items()}) if value else _EMPTY
     if kind is list or kind is tuple:
-        return tuple([freeze(item) for item in value])
+        return tuple([_freeze(item) for item in value])
     if isinstance(value, FrozenDict):
         return value
     if isinstance(value, Mapping):
-        return FrozenDict({key: freeze(item) for key, item in value.items()})
+        return FrozenDict({key: _freeze(item) for key, item in value.items()})
     if isinstance(value, list | tuple):
-        return tuple([freeze(item) for item in value])
+        return tuple([_freeze(item) for item in value])
     return value
 
 

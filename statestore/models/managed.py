@@ -83,6 +83,6 @@ class RecordManager(Protocol):
         """
         ...
 
-    def detach(self) -> None:
-        """Tell nobody of changes any more."""
+    def detach(self, place: str) -> None:
+        """Take no changes any more: the store at `place` was closed, and nobody would save them."""
         ...

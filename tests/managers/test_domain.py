@@ -23,7 +23,6 @@ from statestore.managers import (
     tool_result_part,
     tool_use_part,
 )
-from statestore.managers.conversations import message_fields
 
 MOMENT = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 
@@ -118,10 +117,10 @@ def test_message_with_parts_and_tool_calls_survives_as_it_came(tmp_path):
         "tool_calls": calls,
         "stop_reason": "tool_use",
         "usage": {"input_tokens": 5, "cache": {"hit": True}},
-        "extra": {"response": {"id": "r"}},
+        "extra_": {"response": {"id": "r"}},
     }
 
-    talks.add_messages(talk.id, [Message(**message_fields(source))])
+    talks.add_message(talk.id, **source)
     again = reloaded(tmp_path, ConversationManager, talks[talk.id])[talk.id]
 
     (message,) = again.messages
@@ -174,7 +173,7 @@ def test_refused_message_leaves_the_conversation_as_it_was():
     for operation in (
         lambda: talks.add_message(talk.id, role=""),
         lambda: talks.add_message(talk.id, role="user", content=5),
-        lambda: talks.add_message(talk.id, role="user", nonsense=1),
+        lambda: talks.add_message(talk.id, role="user", name=1),
         lambda: talks.add_messages(talk.id, [Message(role="user"), "text"]),
     ):
         with pytest.raises(InvalidRecord, match=talk.id):
