@@ -23,7 +23,7 @@ from statestore.drivers.driver import (
     Rewritten,
     utc_now,
 )
-from statestore.drivers.kind_folder import Found
+from statestore.drivers.kind_folder import Found, KindFolder
 from statestore.drivers.names import file_stem
 from statestore.drivers.place import Place
 from statestore.drivers.planning import Planner
@@ -46,6 +46,9 @@ from statestore.models.reports import Failure
 from statestore.models.times import time_ns
 from statestore.serializers import get
 from statestore.serializers.serializer import Serializer
+
+_LOOKS = 100
+"""How often a record whose file has another name each time is looked for."""
 
 _TRAITS = DriverTraits(name="directory", durable=True, atomic=False, feed=False)
 
@@ -124,8 +127,7 @@ class DirectoryDriver:
 
     def commit(self, changes: Sequence[Change], expect: Mapping[Key, Revision]) -> Commit:
         """See `Driver.commit`."""
-        with self._lock:
-            self._place.want_writable("save")
+        with self._lock, self._place.writing("save"):
             now = max(self._clock(), self._last_time)
             plan = self._planner(now).plan(changes, expect)
             if plan.seen_at > now:  # a record that was just looked at was saved later
@@ -205,14 +207,13 @@ class DirectoryDriver:
         """See `RecordFiles.use`."""
         with self._lock:
             if remember:
-                self._place.want_writable("change the format")
-                self._place.remember_format(serializer.name)
+                with self._place.writing("change the format"):
+                    self._place.remember_format(serializer.name)
             self._serializer = serializer
 
     def prepare(self, kind: str) -> None:
         """See `RecordFiles.prepare`."""
-        with self._lock:
-            self._place.want_writable("make a folder")
+        with self._lock, self._place.writing("make a folder"):
             self._place.kind(check_kind(kind), create=True)
 
     def entries(self, kind: str) -> Iterator[RecordFile | Failure]:
@@ -231,8 +232,7 @@ class DirectoryDriver:
 
     def rewrite(self, kind: str, serializer: Serializer) -> Rewritten:
         """See `RecordFiles.rewrite`."""
-        with self._lock:
-            self._place.want_writable("convert")
+        with self._lock, self._place.writing("convert"):
             folder = self._place.kind(check_kind(kind))
             if folder is None:
                 return Rewritten()
@@ -244,8 +244,7 @@ class DirectoryDriver:
         if failure.key is None or not isinstance(error, CorruptRecord | UnsafeFile):
             raise error
         kind, name = failure.key.kind, os.path.basename(error.path)
-        with self._lock:
-            self._place.want_writable("set a file aside")
+        with self._lock, self._place.writing("set a file aside"):
             return self._place.set_aside(kind, name, str(error))
 
     # --- inside -----------------------------------------------------------------------
@@ -263,8 +262,21 @@ class DirectoryDriver:
             with self._lock:
                 self._place.want_open()
                 assert folder is not None  # noqa: S101 # there are stems
-                found = self._named(folder.find(stem, names, self._serializer.extension))
+                found = self._named(self._find(folder, stem, names))
             yield found
+
+    def _find(self, folder: KindFolder, stem: str, names: Sequence[str]) -> Found:
+        """Read what lies under a stem, again where another process has just renamed it."""
+        extension = self._serializer.extension
+        found = folder.find(stem, names, extension)
+        for _ in range(_LOOKS):
+            if found.record is not None or found.unreadable:
+                break
+            marks = folder.marks(stem, extension)
+            if not marks:
+                break
+            found = folder.find(stem, marks, extension)
+        return found
 
     def _named(self, found: Found) -> Found:
         """Return what was found with the true ids of unreadable files, as far as they are known."""
@@ -292,6 +304,7 @@ class DirectoryDriver:
             record.path,
             record.format,
             notes,
+            record.envelope.extra,
         )
 
 

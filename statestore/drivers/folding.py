@@ -9,16 +9,17 @@ import attrs
 
 from statestore.errors import Conflict, EncodeError, RecordNotFound
 from statestore.models.changes import Change, Delete, Patch, Put, apply_patch
-from statestore.models.documents import Document, check_document
+from statestore.models.documents import Document, FrozenDict, check_document
 from statestore.models.keys import Key, Revision, check_id, check_kind
 
 
 @attrs.frozen
 class Base:
-    """A record before or after some changes: the version of its class, and its document."""
+    """A record before or after some changes: the version of its class, its document, the rest."""
 
     schema: int
     document: Mapping[str, Any]
+    extra: Mapping[str, Any] = attrs.field(factory=FrozenDict)
 
 
 def group(changes: Sequence[Change], expect: Mapping[Key, Revision]) -> dict[Key, list[Change]]:
@@ -47,11 +48,12 @@ def fold(key: Key, base: Base | None, changes: Sequence[Change]) -> Base | None:
         elif isinstance(change, Put):
             if change.document.get("id") != key.id:
                 raise EncodeError("$.id", f"it is not the id of its key, {str(key)!r}")
-            base = Base(change.schema, change.document)
+            kept = base.extra if base is not None else {}
+            base = Base(change.schema, change.document, FrozenDict({**kept, **change.extra}))
         elif base is None:
             raise RecordNotFound(key.kind, key.id)
         else:
-            base = Base(base.schema, apply_patch(base.document, change))
+            base = Base(base.schema, apply_patch(base.document, change), base.extra)
     return base
 
 

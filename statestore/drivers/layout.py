@@ -32,6 +32,7 @@ DEFAULT_FORMAT = "json"
 
 OWN_FOLDER = ".statestore"
 META_FILE = "meta.json"
+LOCK_FILE = "lock"
 QUARANTINE = "quarantine"
 CONFIGURATION_FILE = "statestore.toml"
 MANIFEST_FILE = "manifest.json"

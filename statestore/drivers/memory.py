@@ -91,9 +91,8 @@ class MemoryDriver:
                         continue
                     check_data(result.document)
                     data = orjson.dumps(result.document)
-                    planned[key] = _Kept(
-                        Stored(key, {}, result.schema, revisions[key], now, len(data)), data
-                    )
+                    stored = Stored(key, {}, result.schema, revisions[key], now, len(data))
+                    planned[key] = _Kept(attrs.evolve(stored, extra=result.extra), data)
                 except StateStoreError as error:
                     failures.append(Failure(key, "save", error))
             if failures:
@@ -156,7 +155,7 @@ class MemoryDriver:
         if kept is None:
             return None
         document = self._load(kept).document if needs_document(changes) else {}
-        return Base(kept.stored.schema, document)
+        return Base(kept.stored.schema, document, kept.stored.extra)
 
     def _load(self, kept: _Kept) -> Stored:
         return attrs.evolve(kept.stored, document=orjson.loads(kept.data))

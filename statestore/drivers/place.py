@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 
 import attrs
 import orjson
@@ -13,6 +14,7 @@ from statestore.drivers.driver import Clock
 from statestore.drivers.kind_folder import KindFolder
 from statestore.drivers.layout import (
     DEFAULT_FORMAT,
+    LOCK_FILE,
     QUARANTINE,
     looks_like_store,
     new_meta,
@@ -32,6 +34,7 @@ from statestore.errors import (
 )
 from statestore.files.calls import Files
 from statestore.files.folders import Folder, Modes
+from statestore.files.locks import FileLock
 from statestore.models.keys import check_kind
 from statestore.models.times import format_time
 
@@ -55,6 +58,7 @@ class Place:
         self._kinds: dict[str, KindFolder] = {}
         self._closed = False
         self._own: Folder | None = None
+        self._lock: FileLock | None = None
         self._root = open_root(
             path, read_only=read_only, allow_unsafe=allow_unsafe, files=files, modes=modes
         )
@@ -64,10 +68,13 @@ class Place:
             self._own = open_own(
                 self._root, read_only=read_only, allow_unsafe=allow_unsafe, modes=modes
             )
-            meta = read_meta(self._own) if self._own else None
-            self.meta = meta or new_meta(DEFAULT_FORMAT, clock)
-            if meta is None and self._own is not None and not read_only:
-                write_meta(self._own, self.meta)
+            if self._own is not None and not read_only:
+                self._lock = self._own.lock_file(LOCK_FILE)
+            with self._lock.held() if self._lock else contextlib.nullcontext():
+                meta = read_meta(self._own) if self._own else None
+                self.meta = meta or new_meta(DEFAULT_FORMAT, clock)
+                if meta is None and self._own is not None and not read_only:
+                    write_meta(self._own, self.meta)
         except BaseException:
             self.close()
             raise
@@ -78,6 +85,8 @@ class Place:
         for kind in self._kinds.values():
             kind.folder.close()
         self._kinds.clear()
+        if self._lock is not None:
+            self._lock.close()
         if self._own is not None:
             self._own.close()
         self._root.close()
@@ -91,21 +100,26 @@ class Place:
         if self._closed:
             raise StoreClosed(self.path)
 
-    def want_writable(self, operation: str) -> None:
-        """Check that the place may be written to, and is still where it was.
+    @contextlib.contextmanager
+    def writing(self, operation: str) -> Iterator[None]:
+        """Be the only process that changes the store until the block ends.
 
         Raises:
-            StoreClosed, ReadOnlyStore, StorageError: as they say.
+            StoreClosed, ReadOnlyStore, StorageError: as they say; also if the place is no longer
+                where it was.
         """
         self.want_open()
         self._root.want_in_place()
-        if self._read_only:
+        if self._read_only or self._lock is None:
             raise ReadOnlyStore(self.path, operation)
+        with self._lock.held():
+            yield
 
     def remember_format(self, format: str) -> None:
         """Make `format` the one that the store says it has, for good."""
         meta = attrs.evolve(self.meta, format=format)
-        if self._own is not None and meta != self.meta:
+        # Compared with what is there: another process may have remembered another.
+        if self._own is not None and meta != read_meta(self._own):
             write_meta(self._own, meta)
         self.meta = meta
 

@@ -22,7 +22,6 @@ from statestore.drivers.names import file_stem
 from statestore.drivers.place import Place
 from statestore.errors import EncodeError, HeldKey, RecordNotFound, StateStoreError
 from statestore.models.changes import Change, Delete
-from statestore.models.documents import FrozenDict
 from statestore.models.envelopes import Envelope
 from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.models.reports import Failure
@@ -115,11 +114,10 @@ class Planner:
         if result is None:
             data, envelope, name = None, None, known.name if known else ""
         else:
-            extra = known.extra if known else FrozenDict()
             envelope = Envelope(
-                key.kind, result.schema, revision, self._now, result.document, extra
+                key.kind, result.schema, revision, self._now, result.document, result.extra
             )
-            data = _encoded(self._serializer, envelope)
+            data = encoded(self._serializer, envelope)
             name = stem + self._serializer.extension
         superseded: list[str] = []
         if current.found is not None:
@@ -155,10 +153,10 @@ class Planner:
         if current.known is None:
             return None
         if not needs_document(changes):
-            return Base(1, {})
+            return Base(1, {}, current.known.extra)
         record = current.found.record if current.found else None
         record = record or self._read_known(key, current.known)
-        return Base(record.envelope.schema, record.envelope.data)
+        return Base(record.envelope.schema, record.envelope.data, record.envelope.extra)
 
     def _read_known(self, key: Key, known: Known) -> RecordFile:
         folder = self._place.kind(key.kind)
@@ -185,8 +183,19 @@ def superseded_by(name: str, found: Found) -> list[str]:
     return [one.name for one in files if one.name != name]
 
 
-def _encoded(serializer: Serializer, envelope: Envelope) -> bytes:
+def encoded(serializer: Serializer, envelope: Envelope) -> bytes:
+    """Return the content of a record's file.
+
+    Raises:
+        EncodeError: it cannot be stored, or the serializer, which may be anybody's, raised.
+        TooLarge: it is over the limit.
+    """
     try:
         return serializer.dumps(envelope.to_document())
     except EncodeError as error:
         raise below_envelope(error) from error
+    except StateStoreError:
+        raise
+    except Exception as error:
+        reason = f"the serializer {serializer.name!r} raised {type(error).__name__}"
+        raise EncodeError("$", reason) from error

@@ -8,7 +8,7 @@ from statestore.drivers.catalogue import Catalogue
 from statestore.drivers.driver import Rewritten
 from statestore.drivers.kind_folder import Found, KindFolder
 from statestore.drivers.place import Place
-from statestore.drivers.planning import refuse_unreadable, superseded_by
+from statestore.drivers.planning import encoded, refuse_unreadable, superseded_by
 from statestore.errors import StateStoreError
 from statestore.models.reports import Failure
 from statestore.serializers.serializer import Serializer
@@ -50,7 +50,7 @@ class Rewriter:
             return
         refuse_unreadable(record.key, name, found)
         revision = self._catalogue.read(record)  # an edit stays one that nobody has seen
-        data = self._serializer.dumps(record.envelope.to_document())
+        data = encoded(self._serializer, record.envelope)
         if (data, name) == (record.data, record.name):
             self._unchanged += 1
         else:

@@ -36,6 +36,12 @@ class Files(Protocol):
 
     def close(self, fd: int) -> None: ...
 
+    def lock(self, fd: int) -> None:
+        """Lock a file against all other openings of it, waiting until it is free."""
+        ...
+
+    def unlock(self, fd: int) -> None: ...
+
     def status(self, fd: int) -> os.stat_result: ...
 
     def status_of(self, name: str, *, dir_fd: int | None = None) -> os.stat_result: ...
@@ -84,6 +90,12 @@ class SystemFiles:
 
     def close(self, fd: int) -> None:
         os.close(fd)
+
+    def lock(self, fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+
+    def unlock(self, fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
     def status(self, fd: int) -> os.stat_result:
         return os.fstat(fd)

@@ -17,6 +17,7 @@ import attrs
 
 from statestore.errors import StorageError, TooLarge, UnsafeFile
 from statestore.files.calls import Files, SystemFiles
+from statestore.files.locks import FileLock
 
 TEMPORARY_PREFIX, TEMPORARY_SUFFIX = ".@", ".tmp"
 """Around the names of files that are being written. No record's file has an `@` in its name."""
@@ -233,6 +234,29 @@ class Folder:
             self._files.sync(self._fd)
         except OSError as error:
             raise StorageError.from_os(self.path, "sync", error) from error
+
+    def lock_file(self, name: str) -> FileLock:
+        """Return the lock that is the file `name`, which is made if it is missing."""
+        try:
+            try:
+                fd = self._files.open(name, os.O_RDWR, dir_fd=self._fd)
+            except FileNotFoundError:
+                flags = os.O_RDWR | os.O_CREAT  # not exclusive: another process may be quicker
+                fd = self._files.open(name, flags, self._modes.file, dir_fd=self._fd)
+        except OSError as error:
+            raise self._typed(name, "open", error) from error
+        lock = FileLock(self._files, fd, self.place(name))
+        try:
+            status = self._files.status(fd)
+            self._want_plain(name, status)
+            if status.st_mode & 0o777 != self._modes.file:  # the umask may have taken bits away
+                self._files.set_mode(fd, self._modes.file)
+        except BaseException as error:
+            lock.close()
+            if isinstance(error, OSError):
+                raise self._typed(name, "open", error) from error
+            raise
+        return lock
 
     def child(self, name: str, *, create: bool = False) -> Folder | None:
         """Return the folder `name` in this one, or None if there is nothing of that name.

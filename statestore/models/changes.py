@@ -17,12 +17,14 @@ from statestore.models.keys import Key, Revision
 class Put:
     """Make `document` the content of a record, whether it exists or not.
 
-    `document["id"]` is the key's id. `schema` is the version of the record's class.
+    `document["id"]` is the key's id. `schema` is the version of the record's class. `extra` are
+    fields beside the document that this version does not know; those that are there stay, too.
     """
 
     key: Key
     document: Document
     schema: int = 1
+    extra: Mapping[str, Any] = attrs.field(factory=FrozenDict)
 
 
 @attrs.frozen
@@ -85,6 +87,7 @@ class Stored:
     path: str = ""
     format: str = ""
     notes: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = attrs.field(factory=FrozenDict)
 
 
 def apply_patch(document: Document, patch: Patch) -> dict[str, Json]:

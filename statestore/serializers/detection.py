@@ -85,7 +85,7 @@ def _decode_plain(data: bytes, serializers: Serializers) -> tuple[Serializer, Js
     if len(claims) > 1:
         raise AmbiguousFormat(claim.name for claim in claims)
     if claims:
-        return claims[0], claims[0].loads(data)
+        return claims[0], _loaded(claims[0], data)
     if read and not _is_tree(read[0][1]):
         # A single value is also YAML, which does not even have to be asked.
         raise AmbiguousFormat(["json", "yaml"])
@@ -114,9 +114,19 @@ def _try(
     failures: list[DecodeError],
 ) -> None:
     try:
-        read.append((serializer, serializer.loads(data)))
+        read.append((serializer, _loaded(serializer, data)))
     except DecodeError as error:
         failures.append(error)
+
+
+def _loaded(serializer: Serializer, data: bytes) -> Json:
+    try:
+        return serializer.loads(data)
+    except DecodeError:
+        raise
+    except Exception as error:  # a serializer may be anybody's
+        reason = f"its serializer raised {type(error).__name__}"
+        raise DecodeError(serializer.name, reason) from error
 
 
 def _is_tree(document: Json) -> bool:

@@ -254,7 +254,12 @@ def _record_files(engine: Engine, kind: str) -> Iterator[tuple[str, bytes, int] 
 
 def _as_file(stored: Stored, serializer: Serializer) -> tuple[str, bytes, int]:
     envelope = Envelope(
-        stored.key.kind, stored.schema, stored.revision, stored.saved_at, stored.document
+        stored.key.kind,
+        stored.schema,
+        stored.revision,
+        stored.saved_at,
+        stored.document,
+        stored.extra,
     )
     name = file_stem(stored.key.id) + serializer.extension
     return name, serializer.dumps(envelope.to_document()), time_ns(stored.saved_at)

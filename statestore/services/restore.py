@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 
+import attrs
+
 from statestore.drivers.directory import DirectoryDriver
 from statestore.drivers.driver import RecordFile
 from statestore.engine.engine import Engine
@@ -21,7 +23,7 @@ from statestore.errors import (
 )
 from statestore.files.folders import open_folder
 from statestore.models.changes import Change, Delete, Put, Stored
-from statestore.models.keys import Key
+from statestore.models.keys import Key, Revision
 from statestore.models.reports import Failure, RestoreReport, VerifyReport
 from statestore.services.backup import Manifest, read_manifest
 
@@ -41,20 +43,20 @@ def restore(engine: Engine, path: str) -> RestoreReport:
     with engine.turn():
         started = time.monotonic()
         manifest, documents = read_backup(path, store_path=engine.driver.path)
-        notes, changes, unchanged = _compare(engine, documents)
-        outcome = engine.commit(changes, {})
+        compared = _compare(engine, documents)
+        outcome = engine.commit(compared.changes, compared.seen)
         report = RestoreReport(
             path=engine.driver.path,
             source=os.path.realpath(path),
             format=engine.format,
             items=outcome.written,
             deleted=outcome.deleted,
-            unchanged=unchanged,
+            unchanged=compared.unchanged,
             size_bytes=outcome.commit.size_bytes if outcome.done else 0,
             timestamp=engine.clock(),
             duration_s=time.monotonic() - started,
             failures=outcome.failures,
-            notes=(f"as of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC", *notes),
+            notes=(f"as of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC", *compared.notes),
         )
         loaded = engine.take_in(discard=True)
     engine.finish(report, None, SaveFailed, strict=True)
@@ -109,7 +111,9 @@ def read_backup(path: str, *, store_path: str | None) -> tuple[Manifest, Mapping
                     problem = _problem(one, manifest)
                     if problem:
                         problems.append(problem)
-                    found[one.key] = Put(one.key, one.envelope.data, one.envelope.schema)
+                    found[one.key] = Put(
+                        one.key, one.envelope.data, one.envelope.schema, one.envelope.extra
+                    )
     except StateStoreError as error:
         problems.append(str(error))
     problems += [f"{name} is missing" for name in sorted(missing)]
@@ -145,25 +149,40 @@ def _worded(failure: Failure) -> str:
     return str(failure)
 
 
-def _compare(engine: Engine, wanted: Mapping[Key, Put]) -> tuple[list[str], list[Change], int]:
-    """Return notes, the changes that make the store what is wanted, and how much is so already."""
+@attrs.define
+class _Compared:
+    """What makes a store what is wanted, and at which revisions its records were seen."""
+
+    changes: list[Change] = attrs.field(factory=list)
+    seen: dict[Key, Revision] = attrs.field(factory=dict)
+    unchanged: int = 0
+    notes: list[str] = attrs.field(factory=list)
+
+
+def _compare(engine: Engine, wanted: Mapping[Key, Put]) -> _Compared:
     driver, files = engine.driver, engine.driver.record_files
-    notes: list[str] = []
-    changes: list[Change] = []
+    compared = _Compared(seen=dict.fromkeys(wanted, 0))
     same: set[Key] = set()
     for kind in driver.kinds():
         for one in driver.scan(kind):
             if isinstance(one, Failure):
                 if files is not None:
                     place = files.set_aside(one)
-                    notes.append(f"what could not be read was moved to {place}")
-            elif one.key not in wanted:
-                changes.append(Delete(one.key))
+                    compared.notes.append(f"what could not be read was moved to {place}")
+                continue
+            compared.seen[one.key] = one.revision
+            if one.key not in wanted:
+                compared.changes.append(Delete(one.key))
             elif _is_same(one, wanted[one.key]):
                 same.add(one.key)
-    changes += [put for key, put in wanted.items() if key not in same]
-    return notes, changes, len(same)
+    compared.changes += [put for key, put in wanted.items() if key not in same]
+    compared.unchanged = len(same)
+    return compared
 
 
 def _is_same(stored: Stored, wanted: Put) -> bool:
-    return (stored.schema, stored.document) == (wanted.schema, wanted.document)
+    return (stored.schema, stored.document, stored.extra) == (
+        wanted.schema,
+        wanted.document,
+        wanted.extra,
+    )

@@ -103,7 +103,7 @@ class FaultyFiles:
         call = Call("open", path, changing=bool(flags & os.O_CREAT))
         fd = self._make(call, lambda: self._files.open(name, flags, mode, dir_fd=dir_fd))
         self._paths[fd] = path
-        if flags & (os.O_WRONLY | os.O_RDWR):
+        if flags & os.O_WRONLY:
             self._writing.add(fd)
         return fd
 
@@ -139,6 +139,12 @@ class FaultyFiles:
         self._files.close(fd)  # also where it fails: the descriptor is gone either way
         if not self.stopped:
             self._make(Call("close", path, changing=changing), lambda: None)
+
+    def lock(self, fd: int) -> None:
+        self._make(Call("lock", self._paths.get(fd, "")), lambda: self._files.lock(fd))
+
+    def unlock(self, fd: int) -> None:
+        self._files.unlock(fd)  # also after a stop: a dead process holds no lock
 
     def status(self, fd: int) -> os.stat_result:
         return self._make(Call("status", self._paths.get(fd, "")), lambda: self._files.status(fd))

@@ -117,4 +117,5 @@ def test_invalid_id_reaches_no_file(driver, files, root, id):
     assert {(call.name, call.path) for call in files.calls} == {
         ("status", str(root)),  # whether the store is still in its place
         ("status_of", str(root)),
+        ("lock", str(root / ".statestore" / "lock")),
     }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 
 import orjson
@@ -64,7 +65,8 @@ def test_record_file_is_an_envelope_for_people(root, opened):
 def test_store_holds_record_files_and_what_it_says_of_itself(root, opened):
     opened().commit([put("a"), put("b", "tasks")], {})
 
-    assert files_below(root) == [".statestore/meta.json", "notes/a.json", "tasks/b.json"]
+    own = [".statestore/lock", ".statestore/meta.json"]
+    assert files_below(root) == [*own, "notes/a.json", "tasks/b.json"]
 
 
 @pytest.mark.parametrize("format", ["json", "compact", "gzip", "yaml", "yaml+gzip"])
@@ -361,8 +363,7 @@ def test_store_in_a_format_that_is_not_known_is_refused(root, opened):
 
 def test_store_without_a_meta_file_is_given_one(root, opened):
     opened().commit([put("a", n=1)], {})
-    (root / ".statestore" / "meta.json").unlink()
-    (root / ".statestore").rmdir()
+    shutil.rmtree(root / ".statestore")
 
     driver = opened()
 
@@ -395,8 +396,7 @@ def test_reading_changes_nothing(root, opened, listing):
 
 def test_store_that_may_not_be_written_is_read(root, opened, listing):
     opened().commit([put("a", "sessions", n=1)], {})
-    (root / ".statestore" / "meta.json").unlink()
-    (root / ".statestore").rmdir()
+    shutil.rmtree(root / ".statestore")
     for path in (root / "sessions" / "a.json", root / "sessions", root):
         path.chmod(0o500 if path.is_dir() else 0o400)
     before = listing(root)
