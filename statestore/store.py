@@ -76,6 +76,7 @@ class Store:
             UnsafeStore, NewerLayout, CorruptStore, StorageError, UnsafeFile: it cannot be opened.
         """
         self._read_only = read_only
+        _checked_path(path, "the path of the store")
         folder = folder_of(path)
         self._configuration = read_configuration(folder, os.fspath(config) if config else None)
         mode = self._configuration.autosave if autosave is None else autosave
@@ -166,6 +167,7 @@ class Store:
         Kinds without a manager are cleared too. What cannot be read is not removed.
 
         Raises:
+            UnknownName: there is no such kind, neither stored nor with a manager.
             SaveFailed: some records are still there.
         """
         return self._engine.clear(None if kind is None else {kind})
@@ -213,7 +215,7 @@ class Store:
                 register(chosen)
         conversion.wanted_files(self._engine, "formats").use(chosen, remember=remember)
 
-    def convert(self, format: str, kinds: Sequence[str] | None = None) -> ConvertReport:
+    def convert(self, format: str, kinds: str | Sequence[str] | None = None) -> ConvertReport:
         """Rewrite all records, or those of some kinds, in another format; nothing else changes.
 
         Converting everything makes it the format that the store remembers. Unsaved changes stay
@@ -224,7 +226,8 @@ class Store:
             NotSupported: the store keeps no files.
             StorageError, ReadOnlyStore: what was not converted is as it was.
         """
-        return conversion.convert(self._engine, format, kinds)
+        chosen = [kinds] if isinstance(kinds, str) else kinds
+        return conversion.convert(self._engine, format, chosen)
 
     # --- backup and restore -----------------------------------------------------------
 
@@ -251,12 +254,15 @@ class Store:
             SaveFailed: something could not be saved; no backup was made.
             BackupExists: something is at `path`.
             ConfigurationError: `path` is inside of the store, and not in its folder of backups; or
-                `name` makes no name of a folder.
+                is missing where the store has no folder; or `name` makes no name of a folder.
             StorageError: the system refused; nothing is left at `path`.
         """
         if save and not self._read_only:
             self.save_all()
-        target = None if path is None else os.fspath(path)
+        if path is None and self._engine.driver.record_files is None:
+            reason = "this store has no folder; name one for the backup"
+            raise ConfigurationError("the path of the backup", reason)
+        target = None if path is None else _checked_path(path, "the path of the backup")
         return backups.backup(self._engine, target, backups=self.backups_path, name=name)
 
     def restore(self, path: str | os.PathLike[str]) -> RestoreReport:
@@ -269,7 +275,7 @@ class Store:
             BackupNotFound, InvalidBackup: there is no whole backup; nothing was changed.
             SaveFailed: a part could not be written; repeat it when the cause is gone.
         """
-        return restoring.restore(self._engine, os.fspath(path))
+        return restoring.restore(self._engine, _checked_path(path, "the path of the backup"))
 
     # --- looking ----------------------------------------------------------------------
 
@@ -399,6 +405,26 @@ class Store:
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._managers)} managers"
         return f"<Store {self.path!r}, {state}>"
+
+
+def _checked_path(path: str | os.PathLike[str], what: str) -> str:
+    """Return a path as text.
+
+    Raises:
+        ConfigurationError: it is empty, no text, or no name that a file can have.
+    """
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise ConfigurationError(what, "it is no text")
+    if not text:
+        raise ConfigurationError(what, "it is empty; for the present folder say '.'")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(what, "it is no name that a file can have") from error
+    if "\0" in text:
+        raise ConfigurationError(what, "it has a NUL character")
+    return text
 
 
 def _key(key: str | Key) -> Key:

@@ -1,6 +1,7 @@
 """The front door: saving, loading, clearing, formats, callbacks, closing."""
 
 import json
+import os
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -8,15 +9,18 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import attrs
+import orjson
 import pytest
 
 from statestore import (
     CallbackFailed,
+    ConfigurationError,
     Conflict,
     CorruptRecord,
     EncodeError,
     HeldKey,
     InvalidKind,
+    InvalidRecord,
     LoadFailed,
     Manager,
     NameTaken,
@@ -1325,3 +1329,127 @@ def test_statistics_and_verification_count_what_is_stored(tmp_path):
     }
     assert snapshot(tmp_path) == before
     store._close()
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "\ud800", b"bytes"], ids=repr)
+def test_path_that_is_no_name_is_refused(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="path"):
+        Store(path)
+
+    with Store("here") as store:
+        for operation in (store.backup, store.restore):
+            with pytest.raises(ConfigurationError, match="path"):
+                operation(path)
+    assert os.listdir() == ["here"]
+
+
+def test_store_without_a_folder_is_backed_up_only_where_one_is_named(tmp_path):
+    with Store("memory:") as store:
+        notes = store.register(Manager("notes", Note))
+        notes.create(id="a")
+        with pytest.raises(ConfigurationError, match="name one"):
+            store.backup()
+        assert store.backup(tmp_path / "copy").items == 1
+
+
+def test_clearing_a_kind_that_is_not_there_is_refused(tmp_path):
+    store, notes = open_notes(tmp_path)
+    notes.create(id="a")
+    store.save_all()
+
+    with pytest.raises(UnknownName, match="nothing"):
+        store.clear("nothing")
+    assert "a" in notes
+
+
+def test_record_stands_for_its_id(tmp_path):
+    store, notes = open_notes(tmp_path)
+    note = notes.create(id="a")
+    store.save_all()
+    newer = notes.update(note, text="x")
+
+    assert notes[note] is newer
+    assert notes.get(note) is newer
+    assert note in notes
+    assert notes.revision(note) == 1
+    with pytest.raises(RecordNotFound, match="<object>"):
+        notes[object()]
+    assert object() not in notes
+    assert [] not in notes
+
+
+class Raising:
+    """A serializer of others, with faults of its own."""
+
+    name, extension = "raising", ".rsg"
+
+    def dumps(self, document):
+        if document["data"]["text"] == "bad":
+            raise ValueError("s3cr3t")
+        return b"RSG" + orjson.dumps(document)
+
+    def loads(self, data):
+        return orjson.loads(data.removeprefix(b"RSG"))  # raises an error that is not ours
+
+    def sniff(self, data):
+        return Shape.MAGIC if data.startswith(b"RSG") else Shape.NO
+
+
+def test_serializer_that_raises_concerns_its_record_alone(tmp_path):
+    store, notes = open_notes(tmp_path)
+    notes.create(id="plain")
+    store.save_all()
+    store.set_serializer(Raising())
+    notes.create(id="good", text="good")
+    notes.create(id="bad", text="bad")
+
+    with pytest.raises(SaveFailed) as raised:
+        store.save_all()
+    assert [failure.key.id for failure in raised.value.report.failures] == ["bad"]
+    assert "s3cr3t" not in str(raised.value)
+    notes.delete("bad")
+    (tmp_path / "notes" / "torn.rsg").write_bytes(b'RSG{"kind"')
+
+    report = store.load_all()
+
+    assert sorted(notes.ids()) == ["good", "plain"]
+    assert [failure.key.id for failure in report.failures] == ["torn"]
+
+
+def test_load_that_drops_changes_drops_those_of_unreadable_records_too(tmp_path):
+    store, notes = open_notes(tmp_path)
+    for id in ("changed", "deleted"):
+        notes.create(id=id)
+    store.save_all()
+    for id in ("changed", "deleted"):
+        (tmp_path / "notes" / f"{id}.json").write_text("{")
+    notes.update("changed", text="x")
+    notes.delete("deleted")
+
+    report = store.load_all(discard=True)
+
+    assert len(report.failures) == 2
+    assert store.unsaved == ()
+    assert notes["changed"].text == ""
+    store.close()
+
+
+def test_subclass_of_the_record_class_is_refused(tmp_path):
+    @attrs.frozen
+    class More(Note):
+        more: str = ""
+
+    notes = open_notes(tmp_path)[1]
+
+    with pytest.raises(InvalidRecord, match="More"):
+        notes.add(More(id="a"))
+
+
+def test_value_that_holds_itself_is_refused():
+    sessions = SessionManager()
+    loop = []
+    loop.append(loop)
+
+    with pytest.raises(InvalidRecord, match="nested too deeply"):
+        sessions.create(context={"loop": loop})

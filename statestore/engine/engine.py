@@ -222,7 +222,11 @@ class Engine:
             started = time.monotonic()
             changes: list[Change] = []
             failures: list[Failure] = []
-            for kind in self.driver.kinds() if kinds is None else kinds:
+            stored = self.driver.kinds()
+            for kind in kinds or ():
+                if kind not in stored and kind not in self._managers:
+                    raise UnknownName("kind", kind, sorted({*stored, *self._managers}))
+            for kind in stored if kinds is None else kinds:
                 for found in self.driver.scan(kind):
                     if isinstance(found, Failure):
                         failures.append(attrs.evolve(found, operation="delete"))

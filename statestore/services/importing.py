@@ -171,7 +171,7 @@ class _Imported:
         self._conversations = conversations
         self._digests: dict[tuple[object, object], str] = {}
         self._keys: dict[tuple[object, object], str] = {}
-        self._sources: dict[tuple[object, object], list[str]] = {}
+        self._places: dict[tuple[object, object], str] = {}
         for one in conversations.all():
             self.note(one)
 
@@ -184,7 +184,7 @@ class _Imported:
         if mark["key"] is not None:
             self._keys[mark["type"], mark["key"]] = conversation.id
         else:
-            self._sources.setdefault((mark["type"], mark["source"]), []).append(conversation.id)
+            self._places[mark["type"], mark["place"]] = conversation.id
 
     def find(self, transcript: Transcript) -> Conversation | None:
         """Return the conversation that a transcript was imported as before."""
@@ -193,10 +193,8 @@ class _Imported:
         if known is None and transcript.key is not None:
             known = get(self._keys.get((type, transcript.key), ""))
         elif known is None:
-            for id in self._sources.get((type, transcript.source), ()):
-                one = get(id)
-                if one is not None and _continues(transcript, one):
-                    known = one
+            there = get(self._places.get((type, transcript.place), ""))
+            known = there if there is not None and _continues(transcript, there) else None
         return known
 
 
@@ -206,7 +204,7 @@ def _continues(transcript: Transcript, known: Conversation) -> bool:
 
 def _is_mark(mark: object) -> TypeGuard[Mapping[str, object]]:
     # Metadata is the host's own: it may have a field of this name that means something else.
-    return isinstance(mark, Mapping) and {"type", "source", "key", "digest"} <= mark.keys()
+    return isinstance(mark, Mapping) and {"type", "key", "place", "digest"} <= mark.keys()
 
 
 def _add(
@@ -290,5 +288,6 @@ def _mark(transcript: Transcript) -> dict[str, object]:
         "type": transcript.type,
         "source": transcript.source,
         "key": transcript.key,
+        "place": transcript.place,
         "digest": transcript.digest,
     }

@@ -12,6 +12,7 @@ import attrs
 
 from statestore.drivers.directory import DirectoryDriver
 from statestore.drivers.driver import RecordFile
+from statestore.drivers.layout import MANIFEST_FILE, OWN_FOLDER
 from statestore.engine.engine import Engine
 from statestore.errors import (
     CorruptRecord,
@@ -117,6 +118,7 @@ def read_backup(path: str, *, store_path: str | None) -> tuple[Manifest, Mapping
     except StateStoreError as error:
         problems.append(str(error))
     problems += [f"{name} is missing" for name in sorted(missing)]
+    problems += _miscounted(path, manifest)
     if problems:
         raise InvalidBackup(path, problems)
     return manifest, found
@@ -131,6 +133,21 @@ def _problem(file: RecordFile, manifest: Manifest) -> str:
     if hashlib.sha256(file.data).hexdigest() != entry.sha256:
         return f"{file.path} was changed: its SHA-256 is another"
     return ""
+
+
+def _miscounted(path: str, manifest: Manifest) -> list[str]:
+    """Return what is wrong with the counts of a manifest, and what lies beside its kinds."""
+    kinds = [name.partition("/")[0] for name in manifest.files]
+    counts = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+    problems = [] if counts == manifest.counts else [f"{MANIFEST_FILE}: its counts are not true"]
+    folder = open_folder(path)
+    if folder is not None:
+        with folder:
+            known = {*counts, MANIFEST_FILE, OWN_FOLDER}
+            problems += [
+                f"{name} is not in its manifest" for name in folder.names() if name not in known
+            ]
+    return problems
 
 
 def _places(path: str, kind: str) -> list[str]:

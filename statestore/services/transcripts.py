@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -39,6 +40,9 @@ from statestore.services.transcript_messages import (
     usable_id,
 )
 
+_COUNTED = re.compile(r"(m|line-)\d+$")
+"""What ends the ids that messages are given by the number of their line."""
+
 _CLAUDE_ROLES = frozenset({"user", "assistant", "system"})
 
 
@@ -46,7 +50,8 @@ _CLAUDE_ROLES = frozenset({"user", "assistant", "system"})
 class Transcript:
     """One conversation of an agent as it was found.
 
-    `key` is its own name for itself, where it has one. `digest` tells equal contents. `other` holds
+    `key` is its own name for itself, where it has one; `place` stands for the file, and the line,
+    that it was read from, without telling it. `digest` tells equal contents. `other` holds
     what is no message, with its line; `about` what the file says of the session as a whole.
     """
 
@@ -60,15 +65,19 @@ class Transcript:
     about: Mapping[str, Any] = attrs.field(factory=dict)
     other: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    place: str = ""
     digest: str = attrs.field(init=False)
 
     @digest.default
     def _digest(self) -> str:
+        # Without what counts lines: an empty one more makes no other transcript.
         said = [
-            [one.role, one.content, one.tool_calls, one.tool_call_id, one.name, one.extra]
+            {**attrs.asdict(one, recurse=False), "id": _COUNTED.sub("-", one.id)}
             for one in self.messages
         ]
-        return hashlib.sha256(orjson.dumps([self.type, self.key, said])).hexdigest()
+        other = [one["value"] for one in self.other]
+        whole = [self.type, self.key, said, self.summary, self.about, other]
+        return hashlib.sha256(orjson.dumps(whole)).hexdigest()
 
     @property
     def times(self) -> tuple[datetime, ...]:
@@ -99,7 +108,14 @@ def read_transcripts(path: str) -> list[Transcript]:
         found = _from_whole(source, whole)
     if not any(one.messages for one in found):
         raise UnknownTranscript(path, "it is no transcript of a kind that is known")
-    return found
+    return [attrs.evolve(one, place=_place(path, one.source)) for one in found]
+
+
+def _place(path: str, source: str) -> str:
+    # Of the whole path, so that two files of one name are two; hashed, so that a store does not
+    # tell where its transcripts were.
+    place = f"{os.path.realpath(path)}\0{source}"
+    return hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
 
 
 def _from_whole(source: str, whole: object) -> list[Transcript]:

@@ -849,5 +849,5 @@ def test_class_whose_union_cannot_be_told_apart_is_no_record_class():
         id: str
         value: One | Other = attrs.field(factory=One)
 
-    with pytest.raises(NotARecordClass, match="told apart|type within it"):
+    with pytest.raises(NotARecordClass, match=r"told apart|type within it"):
         Codec(Either)

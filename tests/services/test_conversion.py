@@ -68,7 +68,7 @@ def test_some_kinds_are_converted_and_the_format_stays(world, tmp_path, record_f
     assert world().store.format == "yaml"
 
 
-@pytest.mark.parametrize("kinds", [["nothing"], ["sessions", "../sessions"], "sessions", [""]])
+@pytest.mark.parametrize("kinds", [["nothing"], ["sessions", "../sessions"], "nothing", [""]])
 def test_unknown_kind_is_refused_and_nothing_changes(world, listing, tmp_path, kinds):
     w = world().fill()
     before = listing(tmp_path)
@@ -211,3 +211,12 @@ def test_folder_that_is_a_link_is_told_and_not_followed(world, tmp_path):
 
     assert [type(failure.error) for failure in report.failures] == [UnsafeFile]
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["t1.json"]
+
+
+def test_one_kind_may_be_named_by_itself(world):
+    w = world().fill()
+
+    report = w.store.convert("yaml", "tasks")
+
+    assert report.items == sum(kind == "tasks" for kind, _ in w.records) > 0
+    assert {one.format for one in w.store.scan("sessions")} == {"json"}

@@ -672,3 +672,31 @@ def test_callbacks_of_an_import_hold_no_lock(put, world, is_free):
 
     assert len(free) >= 2
     assert all(free)
+
+
+def test_files_of_one_name_in_two_folders_are_two_transcripts(tmp_path):
+    lines = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    for name, count in (("a", 1), ("b", 2)):
+        (tmp_path / name).mkdir()
+        text = "".join(json.dumps(line) + "\n" for line in lines[:count])
+        (tmp_path / name / "chat.jsonl").write_text(text)
+
+    with Store(tmp_path / "store") as store:
+        store.register(SessionManager())
+        talks = store.register(ConversationManager())
+        report = store.import_transcripts(tmp_path / "a", tmp_path / "b")
+
+        assert report.conversations == 2
+        assert sorted(len(talk.messages) for talk in talks) == [1, 2]
+
+
+def test_runs_that_differ_only_in_what_they_say_of_themselves_are_two(tmp_path):
+    for seed in (1, 2):
+        whole = {"messages": [{"role": "user", "content": "Hi"}], "seed": seed}
+        (tmp_path / f"{seed}.json").write_text(json.dumps(whole))
+
+    with Store(tmp_path / "store") as store:
+        sessions = store.register(SessionManager())
+        store.register(ConversationManager())
+        assert store.import_transcripts(tmp_path / "1.json", tmp_path / "2.json").items == 2
+        assert {session.metadata["seed"] for session in sessions} == {1, 2}

@@ -1,7 +1,10 @@
 """Restore: exactly what the backup holds, or nothing changed at all."""
 
+import hashlib
+import json
 import os
 import socket
+from pathlib import Path
 
 import orjson
 import pytest
@@ -18,6 +21,7 @@ from statestore.errors import (
     StorageError,
 )
 from statestore.files.folders import Folder
+from statestore.managers import TaskManager
 from statestore.models.documents import thaw
 from statestore.services.restore import verify_backup
 from statestore.testing.strategies import mappings, texts
@@ -553,3 +557,48 @@ def test_any_state_comes_back(wanted, other, formats, note, tmp_path_factory):
         again.load_all(strict=True)
         assert {one.id: thaw(one.values) for one in found} == wanted
         assert len(os.listdir(root / "state/notes")) == len(wanted)
+
+
+def test_manifest_whose_counts_are_not_true_is_refused(saved, world, tmp_path):
+    w, _, path = saved
+    manifest = json.loads(Path(path, "manifest.json").read_bytes())
+    manifest["counts"]["sessions"] += 1
+    del manifest["sha256"]
+    manifest["sha256"] = hashlib.sha256(
+        orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)
+    ).hexdigest()
+    Path(path, "manifest.json").write_bytes(orjson.dumps(manifest))
+
+    with pytest.raises(InvalidBackup, match="counts"):
+        w.store.restore(path)
+
+
+def test_stranger_beside_the_kinds_of_a_backup_is_refused(saved):
+    w, _, path = saved
+    Path(path, "more").mkdir()
+
+    with pytest.raises(InvalidBackup, match="more is not in its manifest"):
+        w.store.restore(path)
+
+
+def test_fields_of_the_envelope_that_are_not_known_come_back(tmp_path):
+    with Store(tmp_path / "store") as store:
+        tasks = store.register(TaskManager())
+        tasks.create("t", id="t")
+    path = tmp_path / "store" / "tasks" / "t.json"
+    envelope = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**envelope, "future": {"a": [1]}}))
+
+    with Store(tmp_path / "store") as store:
+        tasks = store.register(TaskManager())
+        store.load_all()
+        tasks.update("t", title="changed")
+        store.save_all()
+        assert json.loads(path.read_bytes())["future"] == {"a": [1]}
+        store.backup(tmp_path / "copy")
+        tasks.delete("t")
+        store.save_all()
+        store.restore(tmp_path / "copy")
+
+    assert json.loads(path.read_bytes())["future"] == {"a": [1]}
+    assert json.loads(path.read_bytes())["data"]["title"] == "changed"
