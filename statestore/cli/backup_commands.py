@@ -44,7 +44,7 @@ def create(settings: Settings, path: str | None, name: str | None) -> None:
         raise click.BadParameter("the path of the backup is empty", param_hint="PATH")
     if path is not None and name is not None:
         raise click.UsageError("give PATH or --name, not both")
-    with settings.open_to_write() as store:
+    with settings.open_to_write() as store, output.working("backing up"):
         report = store.backup(path) if name is None else store.backup(name=name)
     if settings.json:
         output.write_json(report_value(report))
@@ -91,7 +91,8 @@ def verify_(settings: Settings, path: str) -> None:
     """Read a whole backup and hold it against its manifest."""
     from statestore.services.restore import verify_backup
 
-    report = verify_backup(_place_of(settings, path))
+    with output.working("verifying"):
+        report = verify_backup(_place_of(settings, path))
     if settings.json:
         output.write_json(report_value(report))
     else:
@@ -118,7 +119,8 @@ def restore(settings: Settings, path: str, yes: bool) -> None:
         holds_records = any(True for kind in store.kinds() for _ in store.scan(kind))
         if holds_records and not yes and is_attended():
             _confirm(source, store.path)
-        report = store.restore(source)
+        with output.working("restoring"):
+            report = store.restore(source)
     if settings.json:
         output.write_json(report_value(report))
     else:

@@ -120,6 +120,21 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"
 
 
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show, on a terminal, that something is being done and for how long; then wipe it away."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(printable(what), total=None)
+        yield
+
+
 def is_terminal() -> bool:
     """Say whether a person reads stdout."""
     return sys.stdout is not None and sys.stdout.isatty()

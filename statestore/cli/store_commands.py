@@ -148,7 +148,8 @@ def verify(settings: Settings) -> None:
     """
     with settings.open_to_read() as store:
         register_built_in(store)
-        report = store.verify()
+        with output.working("verifying"):
+            report = store.verify()
     if settings.json:
         output.write_json(report_value(report))
         tell_failures(report.failures, exit_code=4)
@@ -170,7 +171,7 @@ def verify(settings: Settings) -> None:
 @pass_settings
 def stats(settings: Settings) -> None:
     """Count what is stored, per kind and format."""
-    with settings.open_to_read() as store:
+    with settings.open_to_read() as store, output.working("counting"):
         found = store.stats()
     if settings.json:
         output.write_json(

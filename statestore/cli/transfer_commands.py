@@ -29,7 +29,8 @@ def import_(settings: Settings, sources: tuple[str, ...]) -> None:
     """
     with settings.open_to_fill(when=any(map(os.path.exists, sources))) as store:
         register_built_in(store)
-        report = store.import_transcripts(*sources)
+        with output.working("importing"):
+            report = store.import_transcripts(*sources)
     if settings.json:
         output.write_json(report_value(report))
     else:
@@ -63,7 +64,8 @@ def convert(settings: Settings, kinds: tuple[str, ...], format: str) -> None:
         for kind in kinds:
             if check_kind(kind) not in (*known, *BUILT_IN_KINDS):
                 raise KindNotFound(kind, known)
-        report = store.convert(format, list(dict.fromkeys(kinds)) or None)
+        with output.working(f"converting to {format}"):
+            report = store.convert(format, list(dict.fromkeys(kinds)) or None)
     if settings.json:
         output.write_json(report_value(report))
     else:

@@ -1,7 +1,10 @@
 """What every command promises: one JSON value, exit codes, nothing made by looking, help, pages."""
 
+import contextlib
 import json
+import os
 import pickle
+import pty
 import re
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from statestore.cli import output, problems
 from statestore.cli.root import root
 from statestore.errors import StateStoreError
 
+_TERMINAL = {"TERM": "xterm", "PYTHONPATH": os.pathsep.join(sys.path)}
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 
 
@@ -338,3 +342,26 @@ def test_a_document_at_a_terminal_is_json_too(monkeypatch, capsys):
     assert "\x9b" not in shown
     assert "漢" in shown
     assert json.loads(shown) == {"text": "a\x9b31m\x7f 漢"}
+
+
+@pytest.mark.parametrize("words", [["verify"], ["convert", "--to", "yaml"], ["backup", "create"]])
+def test_work_is_shown_on_a_terminal_and_wiped_away(shell, words):
+    """A terminal for stderr only: what goes to stdout is the same as in a pipe."""
+    reader, terminal = pty.openpty()
+    command = [sys.executable, "-m", "statestore", "--store", str(shell.store), *words]
+    try:
+        result = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=terminal, env={**os.environ, **_TERMINAL}
+        )
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other end is closed
+            while part := os.read(reader, 4096):
+                shown += part
+    finally:
+        os.close(reader)
+
+    assert result.returncode == 0
+    assert b"\x1b" not in result.stdout
+    assert re.search(rb"verifying|converting to yaml|backing up", shown)
+    assert shown.rstrip().endswith(b"\x1b[2K")  # the line is wiped
