@@ -114,8 +114,9 @@ def json_path(path: list[str | int]) -> str:
 class FrozenDict(dict[str, Any]):
     """A dict that refuses every change, so that a record that holds it cannot change unseen.
 
-    A subclass of dict, because serializers write those at full speed. Equal to, and copied into,
-    plain dicts; copying it by `copy` or pickling keeps it frozen.
+    A subclass of dict, because serializers write those at full speed. It is equal to the mapping
+    that it was made from, whose lists are tuples in it; copying it by `copy` or pickling keeps it
+    frozen, `dict()` and `thaw` give what can be changed.
     """
 
     __slots__ = ()
@@ -128,6 +129,20 @@ class FrozenDict(dict[str, Any]):
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, dict):
+            return NotImplemented
+        if isinstance(other, FrozenDict) or dict.__eq__(self, other):
+            return dict.__eq__(self, other)
+        try:
+            return dict.__eq__(self, freeze(other))
+        except ValueError:  # deeper than anything that was ever frozen
+            return False
+
+    def __ne__(self, other: object) -> bool:
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
 
     def __hash__(self) -> int:  # type: ignore[override]  # its items are frozen, so it may
         return hash(frozenset(self.items()))

@@ -278,3 +278,35 @@ def test_frozen_mapping_of_nothing_is_empty():
 def test_what_is_no_mapping_is_refused(value):
     with pytest.raises(TypeError):
         freeze_mapping(value)
+
+
+@pytest.mark.parametrize(
+    "plain", [{}, {"a": [1, {"b": [[], {}]}]}, {"a": (1, [2])}, {"a": None, "b": "x"}], ids=repr
+)
+def test_frozen_mapping_equals_what_it_was_made_from(plain):
+    frozen = freeze(plain)
+
+    assert frozen == plain
+    assert plain == frozen
+    assert (frozen != plain) is False
+    assert frozen == freeze(plain)
+    assert [frozen] == [plain]
+
+
+def test_frozen_mapping_differs_from_others():
+    frozen = freeze({"a": [1]})
+    loop = {}
+    loop["a"] = loop
+
+    for other in (
+        {"a": [2]},
+        {"a": [1], "b": 0},
+        {},
+        {"a": 1},
+        [1],
+        None,
+        loop,
+        freeze({"a": [2]}),
+    ):
+        assert frozen != other
+        assert (frozen == other) is False
