@@ -602,3 +602,30 @@ def test_fields_of_the_envelope_that_are_not_known_come_back(tmp_path):
 
     assert json.loads(path.read_bytes())["future"] == {"a": [1]}
     assert json.loads(path.read_bytes())["data"]["title"] == "changed"
+
+
+def test_record_that_another_saves_during_the_restore_is_not_overwritten_unseen(
+    tmp_path, monkeypatch
+):
+    with Store(tmp_path / "store") as store, Store(tmp_path / "store") as other:
+        tasks, theirs = store.register(TaskManager()), other.register(TaskManager())
+        tasks.create("kept", id="t")
+        store.backup(tmp_path / "copy")
+        tasks.update("t", title="changed")
+        store.save_all()
+        other.load_all()
+        commit = store._engine.commit
+
+        def commit_late(changes, expect):
+            theirs.update("t", title="theirs")
+            other.save_all()
+            return commit(changes, expect)
+
+        monkeypatch.setattr(store._engine, "commit", commit_late)
+        with pytest.raises(SaveFailed, match="tasks/t is at revision 3"):
+            store.restore(tmp_path / "copy")
+
+        assert other.raw("tasks/t")["title"] == "theirs"
+        monkeypatch.undo()
+        store.restore(tmp_path / "copy")
+        assert tasks["t"].title == "kept"
