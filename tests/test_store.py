@@ -1453,3 +1453,28 @@ def test_value_that_holds_itself_is_refused():
 
     with pytest.raises(InvalidRecord, match="nested too deeply"):
         sessions.create(context={"loop": loop})
+
+
+def test_class_of_the_host_that_raises_keeps_no_other_record_from_being_saved(tmp_path):
+    @attrs.define
+    class Touchy:
+        id: str
+        broken: bool = False
+
+        def __getattribute__(self, name):
+            if name == "id" and object.__getattribute__(self, "broken"):
+                raise RuntimeError("s3cr3t")
+            return object.__getattribute__(self, name)
+
+    store = Store(tmp_path)
+    touchy = store.register(Manager("touchy", Touchy))
+    touchy.create(id="good")
+    touchy.create(id="bad").broken = True
+
+    report = store.save_all(strict=False)
+
+    assert (report.items, [str(one.key) for one in report.failures]) == (1, ["touchy/bad"])
+    assert "s3cr3t" not in str(report.failures[0])
+    with pytest.warns(RuntimeWarning, match="1 unsaved"):
+        store.__exit__(KeyError, KeyError(), None)
+    assert store.closed

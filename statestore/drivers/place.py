@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import attrs
 import orjson
 
-from statestore.drivers.driver import Clock
+from statestore.drivers.driver import Clock, RecordFile
 from statestore.drivers.kind_folder import KindFolder
 from statestore.drivers.layout import (
     DEFAULT_FORMAT,
@@ -174,6 +174,12 @@ class Place:
             target.sync()
             source.folder.sync()
         return os.path.join(QUARANTINE, kind, new_name)
+
+    def set_rivals_aside(self, rivals: Sequence[RecordFile]) -> None:
+        """Move files of a record that lost to another of its revision to quarantine."""
+        for rival in rivals:
+            why = "another file of this record was saved later"
+            self.set_aside(rival.key.kind, rival.name, why)
 
     def _want_store(self) -> None:
         if self._read_only and not looks_like_store(self._root):

@@ -54,9 +54,7 @@ class Rewriter:
         if (data, name) == (record.data, record.name):
             self._unchanged += 1
         else:
-            for rival in found.rivals:
-                why = "another file of this record was saved later"
-                self._place.set_aside(rival.key.kind, rival.name, why)
+            self._place.set_rivals_aside(found.rivals)
             mtime_ns = record.mark.mtime_ns  # its content is as old as it was
             mark = folder.folder.replace(name, data, mtime_ns=mtime_ns)
             self._catalogue.rewritten(record, name, data, mark, revision)

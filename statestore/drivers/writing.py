@@ -55,10 +55,7 @@ class Writer:
     def _write(self, write: Write, mtime_ns: int) -> None:
         kind = self._place.kind(write.key.kind, create=True)
         assert kind is not None  # noqa: S101 # it was just made
-        for rival in write.rivals:
-            self._place.set_aside(
-                rival.key.kind, rival.name, "another file of this record was saved later"
-            )
+        self._place.set_rivals_aside(write.rivals)
         if write.data is None or write.envelope is None:
             for name in write.superseded:  # first: an older copy alone would be the record again
                 kind.folder.remove(name)

@@ -269,6 +269,10 @@ class Manager(Generic[R]):
                     one = self._pending_one(id)
                 except StateStoreError as error:
                     failures.append(Failure(Key(self.kind, id), "save", error))
+                except Exception as error:  # noqa: BLE001 # a class of the host may raise anything
+                    refused = EncodeError("$", f"its class raised {type(error).__name__}")
+                    refused.__cause__ = error
+                    failures.append(Failure(Key(self.kind, id), "save", refused))
                 else:
                     if one is not None:
                         pending.append(one)
