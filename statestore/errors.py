@@ -532,6 +532,87 @@ class StoreClosed(StateStoreError):
 # --- many failures together -----------------------------------------------------------
 
 
+class CorruptJournal(StateStoreError):
+    """The journal of a store is damaged where later commits prove that it was whole once.
+
+    Nothing was changed. `offset` is in bytes from the beginning of the file.
+    """
+
+    exit_code = 4
+
+    def __init__(self, path: str, offset: int, reason: str) -> None:
+        super().__init__(path, offset, reason)
+        self.path, self.offset, self.reason = path, offset, reason
+
+    def __str__(self) -> str:
+        return (
+            f"journal {self.path!r} is corrupt at byte {self.offset}: {self.reason}; nothing was "
+            "changed; save what can be read into a new store with: "
+            "statestore recover --salvage NEW-FOLDER"
+        )
+
+
+class StoreInDoubt(StateStoreError):
+    """The disk failed while it made commits durable: whether the last ones are is not known.
+
+    Nothing more is written through this opening of the store; reading goes on.
+    """
+
+    exit_code = 6
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.path!r}: the disk failed while changes were made durable, and the last "
+            "ones may or may not be on it; open the store again to find out"
+        )
+
+
+class StoreForked(StateStoreError):
+    """A store was opened by another process, from which this one was forked."""
+
+    exit_code = 5
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"store {self.path!r} was opened before a fork; open it anew in the child process"
+
+
+class HistoryPruned(StateStoreError, LookupError):
+    """Commits that were asked for are older than the history that the store keeps."""
+
+    exit_code = 3
+
+    def __init__(self, path: str, after: int, oldest: int) -> None:
+        super().__init__(path, after, oldest)
+        self.path, self.after, self.oldest = path, after, oldest
+
+    def __str__(self) -> str:
+        return (
+            f"the history of store {self.path!r} begins with commit {self.oldest}, so those after "
+            f"{self.after} are not all there; ask for those after {self.oldest - 1}"
+        )
+
+
+class TransactionFailed(StateStoreError):
+    """A transaction was not made: nothing of it is in memory or in the store."""
+
+    exit_code = 5
+
+    def __init__(self, failures: Iterable[FailureLike]) -> None:
+        self.failures = tuple(failures)
+        super().__init__(self.failures)
+
+    def __str__(self) -> str:
+        return f"the transaction was rolled back: {_listed(self.failures)}"
+
+
 class CommitRefused(StateStoreError):
     """A commit was refused whole, before anything was written. `failures` says for which keys."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 import attrs
@@ -237,6 +238,12 @@ class DirectoryDriver:
             if folder is None:
                 return Rewritten()
             return Rewriter(self._place, self._catalogue, serializer).rewrite(folder)
+
+    @contextmanager
+    def held_still(self) -> Iterator[int]:
+        """See `RecordFiles.held_still`."""
+        with self._lock, self._place.writing("hold the files still"):
+            yield self._sequence
 
     def set_aside(self, failure: Failure) -> str:
         """See `RecordFiles.set_aside`."""

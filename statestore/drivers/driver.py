@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
 import attrs
 
+from statestore.errors import StateStoreError
 from statestore.files.folders import Mark
 from statestore.models.changes import Change, Commit, Stored
 from statestore.models.envelopes import Envelope
@@ -34,6 +36,8 @@ class DriverTraits:
     """A commit happens wholly or not at all. If not, `commit` may raise `PartialCommit`."""
     feed: bool
     """`changes()` tells what was committed before."""
+    queues: bool = False
+    """The driver is a `QueueingDriver` too: commits of many threads share the wait for the disk."""
 
 
 @attrs.frozen
@@ -97,6 +101,13 @@ class RecordFiles(Protocol):
         """Write each record of a kind with `serializer`; its content and revision stay.
 
         Each file changes at once or not at all; stopped half way, the others are as they were.
+        """
+        ...
+
+    def held_still(self) -> AbstractContextManager[int]:
+        """Write all that is committed, then write, move and remove no file until the block ends.
+
+        Gives the sequence of the last commit that is in the files. Commits go on meanwhile.
         """
         ...
 
@@ -187,4 +198,31 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """Let go of everything held. Twice is harmless; other calls then raise `StoreClosed`."""
+        ...
+
+
+Settle: TypeAlias = Callable[[Commit | StateStoreError], None]
+
+
+class Submission(Protocol):
+    """A commit on its way."""
+
+    def wait(self) -> None:
+        """Return when it is settled. Being interrupted while waiting changes nothing about it."""
+        ...
+
+
+class QueueingDriver(Driver, Protocol):
+    """A driver that can be given a commit without waiting for it."""
+
+    def submit(
+        self, changes: Sequence[Change], expect: Mapping[Key, Revision], settle: Settle
+    ) -> Submission:
+        """Queue what `commit` would do; commits are made in the order in which they are queued.
+
+        Args:
+            settle: called once with the commit, or with what `commit` would raise: on a thread of
+                the driver, before anybody who waits goes on, and also where the caller was
+                interrupted. It must be quick, and must not wait for a commit.
+        """
         ...

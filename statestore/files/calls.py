@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import sys
 from typing import Protocol
 
 
@@ -30,14 +31,40 @@ class Files(Protocol):
         """Write some of `data` and return how many bytes that was."""
         ...
 
+    def read_at(self, fd: int, size: int, offset: int) -> bytes:
+        """Return up to `size` bytes from `offset` on; none at the end."""
+        ...
+
+    def write_at(self, fd: int, data: memoryview, offset: int) -> int:
+        """Write some of `data` at `offset` and return how many bytes that was."""
+        ...
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Make a file `size` bytes long."""
+        ...
+
     def sync(self, fd: int) -> None:
         """Return when the content of a file, or the names in a folder, are on the disk."""
         ...
 
+    def sync_data(self, fd: int) -> None:
+        """Return when the content of a file is on the disk, its times perhaps not."""
+        ...
+
+    def sync_file_system(self, fd: int) -> None:
+        """Return when all that was written to the file system of `fd` is on the disk.
+
+        Raises `OSError` with ENOSYS where the system has no such call that tells of errors.
+        """
+        ...
+
     def close(self, fd: int) -> None: ...
 
-    def lock(self, fd: int) -> None:
-        """Lock a file against all other openings of it, waiting until it is free."""
+    def lock(self, fd: int, *, shared: bool = False, wait: bool = True) -> bool:
+        """Lock a file against all other openings of it, or, `shared`, against exclusive locks.
+
+        Waits until it is free; without `wait` it returns at once and says whether it is locked now.
+        """
         ...
 
     def unlock(self, fd: int) -> None: ...
@@ -52,6 +79,10 @@ class Files(Protocol):
 
     def rename(self, old: str, new: str, *, old_fd: int, new_fd: int) -> None:
         """Give a file a new name, replacing what has it, in one step."""
+        ...
+
+    def link(self, old: str, new: str, *, old_fd: int, new_fd: int) -> None:
+        """Give a file a second name; never replaces what has it."""
         ...
 
     def unlink(self, name: str, *, dir_fd: int) -> None: ...
@@ -82,17 +113,48 @@ class SystemFiles:
     def write(self, fd: int, data: memoryview) -> int:
         return os.write(fd, data)
 
+    def read_at(self, fd: int, size: int, offset: int) -> bytes:
+        return os.pread(fd, size, offset)
+
+    def write_at(self, fd: int, data: memoryview, offset: int) -> int:
+        return os.pwrite(fd, data, offset)
+
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
+
     def sync(self, fd: int) -> None:
         if _FULL_SYNC is None:
             os.fsync(fd)
         else:
             fcntl.fcntl(fd, _FULL_SYNC)
 
+    def sync_data(self, fd: int) -> None:
+        if _FULL_SYNC is None:
+            os.fdatasync(fd)
+        else:
+            fcntl.fcntl(fd, _FULL_SYNC)
+
+    def sync_file_system(self, fd: int) -> None:
+        if not sys.platform.startswith("linux"):
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        import ctypes  # costly, and only large saves come here
+
+        # It tells of write errors since Linux 5.8. Source: syncfs(2).
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(fd):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
     def close(self, fd: int) -> None:
         os.close(fd)
 
-    def lock(self, fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+    def lock(self, fd: int, *, shared: bool = False, wait: bool = True) -> bool:
+        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(fd, how if wait else how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def unlock(self, fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_UN)
@@ -111,6 +173,9 @@ class SystemFiles:
 
     def rename(self, old: str, new: str, *, old_fd: int, new_fd: int) -> None:
         os.replace(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
+
+    def link(self, old: str, new: str, *, old_fd: int, new_fd: int) -> None:
+        os.link(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd, follow_symlinks=False)
 
     def unlink(self, name: str, *, dir_fd: int) -> None:
         os.unlink(name, dir_fd=dir_fd)

@@ -114,15 +114,18 @@ class FaultyFiles:
         return data
 
     def write(self, fd: int, data: memoryview) -> int:
+        return self._written("write", fd, data, lambda part: self._files.write(fd, part))
+
+    def _written(
+        self, name: str, fd: int, data: memoryview, write: Callable[[memoryview], int]
+    ) -> int:
         self._want_power()
         fault = self._next_fault()
         torn = isinstance(fault, ShortWrite) or (isinstance(fault, Fail | Stop) and fault.torn)
         if torn:
             data = data[: len(data) // 2 or 1]
-        written = self._files.write(fd, data) if torn or fault is None else 0
-        call = Call(
-            "write", self._paths.get(fd, ""), changing=True, size_bytes=written, fault=fault
-        )
+        written = write(data) if torn or fault is None else 0
+        call = Call(name, self._paths.get(fd, ""), changing=True, size_bytes=written, fault=fault)
         self.calls.append(call)
         self._befall(call)
         return written
@@ -140,8 +143,36 @@ class FaultyFiles:
         if not self.stopped:
             self._make(Call("close", path, changing=changing), lambda: None)
 
-    def lock(self, fd: int) -> None:
-        self._make(Call("lock", self._paths.get(fd, "")), lambda: self._files.lock(fd))
+    def read_at(self, fd: int, size: int, offset: int) -> bytes:
+        self._want_power()
+        data = self._files.read_at(fd, size, offset)
+        self.calls.append(Call("read_at", self._paths.get(fd, ""), size_bytes=len(data)))
+        return data
+
+    def write_at(self, fd: int, data: memoryview, offset: int) -> int:
+        return self._written(
+            "write_at", fd, data, lambda part: self._files.write_at(fd, part, offset)
+        )
+
+    def truncate(self, fd: int, size: int) -> None:
+        call = Call("truncate", self._paths.get(fd, ""), changing=True)
+        self._make(call, lambda: self._files.truncate(fd, size))
+
+    def sync_data(self, fd: int) -> None:
+        call = Call("sync_data", self._paths.get(fd, ""), changing=True)
+        self._make(call, lambda: self._files.sync_data(fd))
+
+    def sync_file_system(self, fd: int) -> None:
+        call = Call("sync_file_system", self._paths.get(fd, ""), changing=True)
+        self._make(call, lambda: self._files.sync_file_system(fd))
+
+    def link(self, old: str, new: str, *, old_fd: int, new_fd: int) -> None:
+        call = Call("link", self._path(old, old_fd), self._path(new, new_fd), changing=True)
+        self._make(call, lambda: self._files.link(old, new, old_fd=old_fd, new_fd=new_fd))
+
+    def lock(self, fd: int, *, shared: bool = False, wait: bool = True) -> bool:
+        call = Call("lock", self._paths.get(fd, ""))
+        return self._make(call, lambda: self._files.lock(fd, shared=shared, wait=wait))
 
     def unlock(self, fd: int) -> None:
         self._files.unlock(fd)  # also after a stop: a dead process holds no lock
