@@ -333,6 +333,10 @@ class CorruptRecord(StateStoreError):
         )
 
 
+class UndecodableRecord(CorruptRecord):
+    """Bytes that no format reads, or that are no record: nobody can know what they were."""
+
+
 class MisnamedRecord(CorruptRecord):
     """The id inside a record file is not the one its name says."""
 
@@ -568,6 +572,25 @@ class StoreInDoubt(StateStoreError):
         return (
             f"store {self.path!r}: the disk failed while changes were made durable, and the last "
             "ones may or may not be on it; open the store again to find out"
+        )
+
+
+class FilesBehind(StateStoreError):
+    """The files of some records do not show what is committed, as they cannot be written.
+
+    Nothing is lost: the changes are in the journal, and every reader of the store sees them.
+    """
+
+    exit_code = 6
+
+    def __init__(self, failures: Iterable[FailureLike]) -> None:
+        self.failures = tuple(failures)
+        super().__init__(self.failures)
+
+    def __str__(self) -> str:
+        return (
+            f"the files of {len(self.failures)} records are not up to date, though their changes "
+            f"are safe: {_listed(self.failures)}"
         )
 
 

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import attrs
 
 from statestore.drivers.driver import RecordFile
 from statestore.drivers.kind_folder import checksum
+from statestore.drivers.overlay import lengths_of
 from statestore.files.folders import Mark
-from statestore.models.envelopes import Envelope
+from statestore.journal.journal import Deleted
+from statestore.models.documents import FrozenDict
 from statestore.models.keys import Key, Revision
+from statestore.models.times import time_ns
 
 
 @attrs.frozen
 class Known:
-    """A record's file as it was last read or written.
-
-    `replaced` is the revision before a write whose commit has not ended: a caller who was told of
-    an error still believes in it.
-    """
+    """A record's file as it was last read or written, and the revision that it stands for."""
 
     name: str
     mark: Mark
     checksum: int
     revision: Revision
+    schema: int
     extra: Mapping[str, object]
-    replaced: Revision | None = None
+    lengths: Mapping[str, int] | None
+
+
+@attrs.frozen
+class Seen:
+    """A file that was just read: its revision, and whether others made it what it is."""
+
+    known: Known
+    is_edited: bool
 
 
 class Catalogue:
@@ -38,7 +46,7 @@ class Catalogue:
     def __init__(self) -> None:
         self._known: dict[Key, Known] = {}
         self._names: dict[tuple[str, str], Key] = {}
-        self._buried: dict[Key, Revision] = {}
+        self._buried: dict[Key, tuple[Revision, int]] = {}
 
     def get(self, key: Key) -> Known | None:
         """Return what is known of a record's file."""
@@ -51,60 +59,82 @@ class Catalogue:
         return key if known is not None and known.name == name else None
 
     def highest(self, key: Key) -> Revision:
-        """Return the highest revision that a key is known to have had, here or gone."""
+        """Return the highest revision that a key is known to have had in files, here or gone."""
         known = self._known.get(key)
-        return max(known.revision if known else 0, self._buried.get(key, 0))
+        return max(known.revision if known else 0, self._buried.get(key, (0, 0))[0])
 
-    def read(self, record: RecordFile) -> Revision:
-        """Note a file as it is now and return the record's revision.
+    def read(self, record: RecordFile) -> Seen:
+        """Note a file as it is now.
 
-        A file that was edited by hand still says the revision that it had; it counts as the next.
+        Stores give each file the time at which its record was saved. One with another time was
+        made by somebody else, and so was one that is older than what is known: it still says the
+        revision that it had, and counts as the next one.
         """
-        crc, revision = checksum(record.data), record.envelope.revision
-        before = self._known.get(record.key)
-        if before is None:
-            buried = self._buried.get(record.key, 0)
-            revision = revision if revision > buried else buried + 1
-        else:
-            changed = (before.checksum, before.name) != (crc, record.name)
-            # A conversion gives a file another name and leaves its time; an edit does not.
-            converted = before.name != record.name and before.mark.mtime_ns == record.mark.mtime_ns
-            if changed and not converted and revision <= before.revision:
-                revision = before.revision + 1
-            else:
-                revision = max(revision, before.revision)
-        ours = before is not None and (before.name, before.mark) == (record.name, record.mark)
-        replaced = before.replaced if before and ours else None
-        extra = record.envelope.extra
-        self._note(record.key, Known(record.name, record.mark, crc, revision, extra, replaced))
-        return revision
+        key, envelope, crc = record.key, record.envelope, checksum(record.data)
+        before = self._known.get(key)
+        revision, is_edited = envelope.revision, False
+        if before is not None and before.checksum == crc:
+            revision = before.revision  # touched or renamed, or adopted already
+        elif (
+            not is_own(record)
+            or revision < self.highest(key)
+            or (before is None and revision == self.highest(key))
+        ):
+            revision, is_edited = max(revision, self.highest(key)) + 1, True
+        known = Known(
+            record.name,
+            record.mark,
+            crc,
+            revision,
+            envelope.schema,
+            envelope.extra,
+            lengths_of(envelope.data),
+        )
+        self._note(key, known)
+        return Seen(known, is_edited)
 
-    def rewritten(
-        self, record: RecordFile, name: str, data: bytes, mark: Mark, revision: Revision
-    ) -> None:
-        """Note that a record's file has another form, with the same content and revision."""
-        extra = record.envelope.extra
-        self._note(record.key, Known(name, mark, checksum(data), revision, extra))
+    def written(self, key: Key, known: Known) -> None:
+        """Note a file that this process has written, in whatever form."""
+        self._note(key, known)
 
-    def written(
-        self, key: Key, name: str, data: bytes, envelope: Envelope, mark: Mark, before: Revision
-    ) -> None:
-        """Note a file that was written by a commit which has not ended yet."""
-        crc = checksum(data)
-        self._note(key, Known(name, mark, crc, envelope.revision, envelope.extra, before))
+    def vanished(self, key: Key) -> None:
+        """Note that a file is not there any more, though nobody deleted its record here."""
+        known = self._known.pop(key, None)
+        if known is not None and known.revision > self._buried.get(key, (0, 0))[0]:
+            self._buried[key] = known.revision, 0
 
-    def removed(self, key: Key, revision: Revision) -> None:
-        """Note that a record is gone, and the revision that its deletion took."""
+    def buried(self, key: Key, revision: Revision, sequence: int) -> None:
+        """Note that a record is gone, the revision that its deletion took, and in which commit."""
         self._known.pop(key, None)
-        self._buried[key] = revision
+        self._buried[key] = revision, sequence
 
-    def settled(self, keys: Sequence[Key]) -> None:
-        """Note that the commit which wrote these files has ended well."""
-        for key in keys:
-            known = self._known.get(key)
-            if known is not None and known.replaced is not None:
-                self._known[key] = attrs.evolve(known, replaced=None)
+    def deleted(self) -> Deleted:
+        """Return the revisions of records that commits have deleted."""
+        buried = self._buried.copy()
+        return [(key, revision, at) for key, (revision, at) in buried.items() if at]
+
+    def forget_deleted(self, before: int) -> None:
+        """Forget what was deleted by commits of a lower sequence."""
+        for key, (_, at) in self._buried.copy().items():
+            if 0 < at < before:
+                del self._buried[key]
 
     def _note(self, key: Key, known: Known) -> None:
         self._known[key] = known
         self._names[key.kind, known.name] = key
+        if key in self._buried:
+            del self._buried[key]
+
+
+def is_own(record: RecordFile) -> bool:
+    """Say whether a file is as a store wrote it: its time is that of its record."""
+    return record.mark.mtime_ns == time_ns(record.envelope.saved_at)
+
+
+def known_of(
+    name: str, mark: Mark, data: bytes, *, revision: Revision, schema: int,
+    extra: Mapping[str, object] | None = None, lengths: Mapping[str, int] | None = None,
+) -> Known:  # fmt: skip
+    """Return what is known of a file that was just written."""
+    extra = FrozenDict() if extra is None else extra
+    return Known(name, mark, checksum(data), revision, schema, extra, lengths)

@@ -1,57 +1,58 @@
 """The driver that keeps one readable file per record in a directory.
 
-Each file is written by the honest protocol: a temporary file with all its bytes, synced, renamed,
-and the folder synced. A batch is not atomic: stopped half way, each record is the old or the new
-one, whole. `traits` say so.
+A commit is one frame of the journal and one sync. Record files follow in the background, each
+written whole; until they have, readers put what the journal has on top.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-
-import attrs
+from typing import TypeAlias
 
 from statestore.drivers.catalogue import Catalogue
+from statestore.drivers.drafts import Request, drafted
 from statestore.drivers.driver import (
     Clock,
     DriverTraits,
     RecordFile,
     RecordFiles,
     Rewritten,
+    Settle,
+    Submission,
     utc_now,
 )
-from statestore.drivers.kind_folder import Found, KindFolder
-from statestore.drivers.names import file_stem
+from statestore.drivers.ledger import Ledger, take_up
+from statestore.drivers.overlay import Overlay
 from statestore.drivers.place import Place
-from statestore.drivers.planning import Planner
+from statestore.drivers.reading import Reader
 from statestore.drivers.registered import DriverOptions
 from statestore.drivers.rewriting import Rewriter
-from statestore.drivers.writing import Writer
+from statestore.drivers.staging import Stages
 from statestore.errors import (
-    CommitRefused,
     CorruptRecord,
-    NotSupported,
-    PartialCommit,
-    RecordNotFound,
+    ReadOnlyStore,
+    StateStoreError,
+    StoreClosed,
+    StoreForked,
     UnsafeFile,
 )
 from statestore.files.calls import Files, SystemFiles
 from statestore.files.folders import Modes
+from statestore.journal.journal import JournalOptions
+from statestore.journal.reading import recovered_read_only
 from statestore.models.changes import Change, Commit, Stored
 from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.models.reports import Failure
-from statestore.models.times import time_ns
 from statestore.serializers import get
 from statestore.serializers.serializer import Serializer
 
-_LOOKS = 100
-"""How often a record whose file has another name each time is looked for."""
+_TRAITS = DriverTraits(name="directory", durable=True, atomic=True, feed=True, queues=True)
 
-_TRAITS = DriverTraits(name="directory", durable=True, atomic=False, feed=False)
+Tell: TypeAlias = Callable[[BaseException], None]
 
 
 class DirectoryDriver:
@@ -69,25 +70,32 @@ class DirectoryDriver:
         modes: Modes | None = None,
         files: Files | None = None,
         clock: Clock = utc_now,
+        journal: JournalOptions | None = None,
+        materialize: str = "background",
     ) -> None:
-        """Open the store at `path`, and make it if it is missing.
+        """Open the store at `path`, and make it if it is missing; recover it if that is needed.
 
         Args:
             format: the serializer to write with; by default the one the store remembers.
             read_only: make and change nothing; what writes raises `ReadOnlyStore`.
             allow_unsafe: open it although other users could write to it.
             modes: the permissions of new files and folders.
+            materialize: "now": a commit returns when its record files are written, too.
         Raises:
             StoreNotFound: `read_only`, and there is no store.
+            CorruptJournal: commits are damaged; nothing was changed.
             UnsafeStore, NewerLayout, CorruptStore, UnknownName, StorageError, UnsafeFile: it
                 cannot be opened; nothing was changed.
         """
         if format is not None:
             get(format)  # a wrong name is refused before a folder is made
         self._lock = threading.RLock()
-        self._clock = clock
-        self._catalogue = Catalogue()
-        self._sequence = 0
+        self._process = os.getpid()
+        self._closed = False
+        self._watcher: Callable[[Failure], None] | None = None
+        self._catalogue, overlay = Catalogue(), Overlay()
+        self._overlay = overlay
+        self._ledger: Ledger | None = None
         self._place = Place(
             os.fspath(path),
             read_only=read_only,
@@ -96,13 +104,43 @@ class DirectoryDriver:
             files=files or SystemFiles(),
             clock=clock,
         )
-        self._writer = Writer(self._place, self._catalogue)
+        self._stages = Stages(self._place.own)
         try:
             self._serializer = get(format or self._place.meta.format)
+            if read_only:
+                self._reader, self._sequence = self._opened_for_reading()
+            else:
+                self._ledger = Ledger(
+                    self._place,
+                    self._catalogue,
+                    overlay,
+                    self._stages,
+                    lock=self._lock,
+                    clock=clock,
+                    serializer=lambda: self._serializer,
+                    options=journal or JournalOptions(),
+                    waits=materialize == "now",
+                    tell=self._told,
+                )
+                self._reader = self._ledger.reader
+                _OPEN.add(self)
         except BaseException:
-            self._place.close()
+            self._let_go()
             raise
-        self._last_time = self._place.meta.created_at
+
+    def _opened_for_reading(self) -> tuple[Reader, int]:
+        recovered = recovered_read_only(self._place.own, self._place.meta.store_id)
+        take_up(recovered, self._place, self._catalogue, self._overlay)
+        reader = Reader(
+            self._place,
+            self._catalogue,
+            self._overlay,
+            self._stages,
+            self._lock,
+            lambda: self._serializer,
+            None,
+        )
+        return reader, recovered.sequence
 
     # --- the seam ---------------------------------------------------------------------
 
@@ -119,7 +157,7 @@ class DirectoryDriver:
     @property
     def sequence(self) -> int:
         """See `Driver.sequence`."""
-        return self._sequence
+        return self._sequence if self._ledger is None else self._ledger.sequence
 
     @property
     def store_id(self) -> str:
@@ -128,74 +166,90 @@ class DirectoryDriver:
 
     def commit(self, changes: Sequence[Change], expect: Mapping[Key, Revision]) -> Commit:
         """See `Driver.commit`."""
-        with self._lock, self._place.writing("save"):
-            now = max(self._clock(), self._last_time)
-            plan = self._planner(now).plan(changes, expect)
-            if plan.seen_at > now:  # a record that was just looked at was saved later
-                now = plan.seen_at
-                plan = self._planner(now).plan(changes, expect)
-            if plan.failures:
-                raise CommitRefused(plan.failures)
-            self._writer.sync_unsure()
-            if not plan.writes:
-                return Commit(self._sequence, self._last_time, {})
-            self._last_time = now
-            failed = self._writer.write(plan.writes, time_ns(now))
-            done = [write for write in plan.writes if write.key not in failed]
-            if done:
-                self._sequence += 1
-            commit = Commit(
-                self._sequence,
-                now,
-                {write.key: write.revision for write in done},
-                sum(len(write.data) for write in done if write.data is not None),
-            )
-            if failed:
-                raise PartialCommit(commit, list(failed.values()))
-            return commit
+        results: list[Commit | BaseException] = []
+        self.submit(changes, expect, results.append).wait()
+        if isinstance(results[0], Commit):
+            return results[0]
+        raise results[0]
+
+    def submit(
+        self, changes: Sequence[Change], expect: Mapping[Key, Revision], settle: Settle
+    ) -> Submission:
+        """See `QueueingDriver.submit`."""
+        drafts, failures = drafted(changes, expect, self._serializer)
+        request = Request(drafts, expect, failures, settle)
+        try:
+            ledger = self._writable("save")
+        except StateStoreError as error:
+            request.finish(error)
+            return request
+        return ledger.submit(request)
 
     def read(self, key: Key) -> Stored:
         """See `Driver.read`."""
         check_kind(key.kind)
-        stem = file_stem(check_id(key.id))
-        with self._lock:
-            self._place.want_open()
-            folder = self._place.kind(key.kind)
-            if folder is not None:
-                extension = self._serializer.extension
-                found = folder.find(stem, folder.marks(stem, extension), extension)
-                if found.record is not None:
-                    return self._stored(found.record, found.notes)
-                if found.unreadable:
-                    raise found.unreadable[0].error
-        raise RecordNotFound(key.kind, key.id)
+        check_id(key.id)
+        return self._reader.read(key)
 
     def scan(self, kind: str) -> Iterator[Stored | Failure]:
         """See `Driver.scan`."""
-        for found in self._found(kind):
-            yield from found.unreadable
-            if found.record is not None:
-                yield self._stored(found.record, found.notes)
+        return self._reader.scan(check_kind(kind))
 
     def kinds(self) -> Sequence[str]:
         """See `Driver.kinds`."""
         with self._lock:
             self._place.want_open()
-            return self._place.kinds()
+            folds = self._overlay.snapshot().values()
+            committed = {fold.key.kind for fold in folds if not fold.is_gone}
+            return sorted(committed.union(self._place.kinds()))
 
-    def changes(self, after: int) -> Iterator[Commit]:  # noqa: ARG002 # the seam's argument
-        """See `Driver.changes`: files alone do not tell what was committed before."""
-        raise NotSupported("directory", "a feed of changes")
+    def changes(self, after: int) -> Iterator[Commit]:
+        """See `Driver.changes`.
+
+        Raises:
+            HistoryPruned: the history does not go back so far any more.
+            ReadOnlyStore: the store was opened for reading.
+        """
+        self._place.want_open()
+        for entry in self._writable("read the history of").history(after):
+            revisions = {op.key: op.revision for op in entry.ops}
+            yield Commit(
+                entry.sequence, entry.committed_at, revisions, entry.size_bytes, entry.source
+            )
 
     def flush(self) -> None:
-        """See `Driver.flush`: files are written before `commit` returns."""
-        with self._lock:
-            self._place.want_open()
+        """See `Driver.flush`.
+
+        Raises:
+            CommitRefused: some files cannot be written; what is committed is safe in the journal.
+            StorageError: the system refused; likewise.
+        """
+        self._place.want_open()
+        if self._ledger is not None:
+            self._writable("write the files of").flush()
 
     def close(self) -> None:
-        """See `Driver.close`."""
-        with self._lock:
-            self._place.close()
+        """See `Driver.close`.
+
+        Raises:
+            CommitRefused, StorageError: some files are not up to date. Nothing is lost: the next
+                opening writes them.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        _OPEN.discard(self)
+        try:
+            if self._ledger is not None and self._process == os.getpid():
+                self._ledger.finish()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+        self._stages.close()
+        self._place.close()
 
     # --- the files --------------------------------------------------------------------
 
@@ -206,23 +260,19 @@ class DirectoryDriver:
 
     def use(self, serializer: Serializer, *, remember: bool = False) -> None:
         """See `RecordFiles.use`."""
-        with self._lock:
-            if remember:
-                with self._place.writing("change the format"):
-                    self._place.remember_format(serializer.name)
-            self._serializer = serializer
+        if remember:
+            with self._place.writing("change the format"):
+                self._place.remember_format(serializer.name)
+        self._serializer = serializer
 
     def prepare(self, kind: str) -> None:
         """See `RecordFiles.prepare`."""
-        with self._lock, self._place.writing("make a folder"):
+        with self._place.writing("make a folder"), self._lock:
             self._place.kind(check_kind(kind), create=True)
 
     def entries(self, kind: str) -> Iterator[RecordFile | Failure]:
         """See `RecordFiles.entries`."""
-        for found in self._found(kind):
-            yield from found.unreadable
-            if found.record is not None:
-                yield found.record
+        return self._reader.entries(check_kind(kind))
 
     def strangers(self, kind: str) -> Sequence[str]:
         """See `RecordFiles.strangers`."""
@@ -233,17 +283,23 @@ class DirectoryDriver:
 
     def rewrite(self, kind: str, serializer: Serializer) -> Rewritten:
         """See `RecordFiles.rewrite`."""
-        with self._lock, self._place.writing("convert"):
-            folder = self._place.kind(check_kind(kind))
-            if folder is None:
-                return Rewritten()
-            return Rewriter(self._place, self._catalogue, serializer).rewrite(folder)
+        with self._place.writing("convert"):
+            self._writable("convert").write_files()
+            with self._lock:
+                folder = self._place.kind(check_kind(kind))
+                if folder is None:
+                    return Rewritten()
+                return Rewriter(self._place, self._catalogue, serializer).rewrite(folder)
 
     @contextmanager
     def held_still(self) -> Iterator[int]:
         """See `RecordFiles.held_still`."""
-        with self._lock, self._place.writing("hold the files still"):
-            yield self._sequence
+        if self._ledger is None:
+            self._place.want_open()
+            yield self.sequence
+            return
+        with self._place.writing("hold the files still"):
+            yield self._writable("hold still").write_files()
 
     def set_aside(self, failure: Failure) -> str:
         """See `RecordFiles.set_aside`."""
@@ -251,68 +307,43 @@ class DirectoryDriver:
         if failure.key is None or not isinstance(error, CorruptRecord | UnsafeFile):
             raise error
         kind, name = failure.key.kind, os.path.basename(error.path)
-        with self._lock, self._place.writing("set a file aside"):
+        with self._place.writing("set a file aside"), self._lock:
             return self._place.set_aside(kind, name, str(error))
+
+    def watch(self, failed: Callable[[Failure], None]) -> None:
+        """See `RecordFiles.watch`."""
+        self._watcher = failed
 
     # --- inside -----------------------------------------------------------------------
 
-    def _planner(self, now: datetime) -> Planner:
-        return Planner(self._place, self._catalogue, self._serializer, now)
+    def _writable(self, operation: str) -> Ledger:
+        if self._closed:
+            raise StoreClosed(self.path)
+        if self._process != os.getpid():
+            raise StoreForked(self.path)
+        if self._ledger is None:
+            raise ReadOnlyStore(self.path, operation)
+        return self._ledger
 
-    def _found(self, kind: str) -> Iterator[Found]:
-        """Yield what lies under each stem, reading one at a time."""
-        with self._lock:
-            self._place.want_open()
-            folder = self._place.kind(check_kind(kind))
-            stems = list(folder.stems()) if folder else []
-        for stem, names in stems:
-            with self._lock:
-                self._place.want_open()
-                assert folder is not None  # noqa: S101 # there are stems
-                found = self._named(self._find(folder, stem, names))
-            yield found
+    def _told(self, failure: Failure) -> None:
+        if self._watcher is not None:
+            self._watcher(failure)
 
-    def _find(self, folder: KindFolder, stem: str, names: Sequence[str]) -> Found:
-        """Read what lies under a stem, again where another process has just renamed it."""
-        extension = self._serializer.extension
-        found = folder.find(stem, names, extension)
-        for _ in range(_LOOKS):
-            if found.record is not None or found.unreadable:
-                break
-            marks = folder.marks(stem, extension)
-            if not marks:
-                break
-            found = folder.find(stem, marks, extension)
-        return found
+    def leave_to_parent(self) -> None:
+        """Let go of the locks that a forked child has in common with its parent."""
+        if self._ledger is not None:
+            self._ledger.close()
 
-    def _named(self, found: Found) -> Found:
-        """Return what was found with the true ids of unreadable files, as far as they are known."""
-        if not found.unreadable:
-            return found
-        failures = []
-        for failure, name in zip(found.unreadable, found.unreadable_names, strict=True):
-            kind = failure.key.kind if failure.key else ""
-            key = self._catalogue.key_of(kind, name) or failure.key
-            failures.append(attrs.evolve(failure, key=key))
-        return attrs.evolve(found, unreadable=tuple(failures))
 
-    def _stored(self, record: RecordFile, notes: tuple[str, ...]) -> Stored:
-        """Return what a file holds, and remember the file."""
-        with self._lock:
-            revision = self._catalogue.read(record)
-            self._last_time = max(self._last_time, record.envelope.saved_at)
-        return Stored(
-            record.key,
-            record.envelope.data,
-            record.envelope.schema,
-            revision,
-            record.envelope.saved_at,
-            len(record.data),
-            record.path,
-            record.format,
-            notes,
-            record.envelope.extra,
-        )
+_OPEN: weakref.WeakSet[DirectoryDriver] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for driver in list(_OPEN):
+        driver.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def open_directory(options: DriverOptions) -> DirectoryDriver:
@@ -324,4 +355,6 @@ def open_directory(options: DriverOptions) -> DirectoryDriver:
         allow_unsafe=options.allow_unsafe,
         modes=options.modes,
         clock=options.clock,
+        journal=options.journal,
+        materialize=options.materialize,
     )

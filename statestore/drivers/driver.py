@@ -9,7 +9,6 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
-from statestore.errors import StateStoreError
 from statestore.files.folders import Mark
 from statestore.models.changes import Change, Commit, Stored
 from statestore.models.envelopes import Envelope
@@ -111,6 +110,12 @@ class RecordFiles(Protocol):
         """
         ...
 
+    def watch(self, failed: Callable[[Failure], None]) -> None:
+        """Call `failed`, on a thread of the driver, for what goes wrong while nobody waits for it:
+        a file that cannot be written, or an edit that cannot be taken up.
+        """
+        ...
+
     def set_aside(self, failure: Failure) -> str:
         """Move what could not be read to quarantine, with the reason; return its new path."""
         ...
@@ -201,7 +206,7 @@ class Driver(Protocol):
         ...
 
 
-Settle: TypeAlias = Callable[[Commit | StateStoreError], None]
+Settle: TypeAlias = Callable[[Commit | BaseException], None]
 
 
 class Submission(Protocol):

@@ -7,10 +7,12 @@ from typing import Any
 
 import attrs
 
-from statestore.errors import Conflict, EncodeError, RecordNotFound
+from statestore.errors import Conflict, EncodeError, RecordNotFound, StateStoreError
 from statestore.models.changes import Change, Delete, Patch, Put, apply_patch
 from statestore.models.documents import Document, FrozenDict, check_document
+from statestore.models.envelopes import Envelope
 from statestore.models.keys import Key, Revision, check_id, check_kind
+from statestore.serializers.serializer import Serializer
 
 
 @attrs.frozen
@@ -93,3 +95,21 @@ def below_envelope(error: EncodeError) -> EncodeError:
 def needs_document(changes: Sequence[Change]) -> bool:
     """Say whether what a key held before matters to the outcome of `changes`."""
     return bool(changes) and isinstance(changes[0], Patch)
+
+
+def encoded(serializer: Serializer, envelope: Envelope) -> bytes:
+    """Return the content of a record's file.
+
+    Raises:
+        EncodeError: it cannot be stored, or the serializer, which may be anybody's, raised.
+        TooLarge: it is over the limit.
+    """
+    try:
+        return serializer.dumps(envelope.to_document())
+    except EncodeError as error:
+        raise below_envelope(error) from error
+    except StateStoreError:
+        raise
+    except Exception as error:
+        reason = f"the serializer {serializer.name!r} raised {type(error).__name__}"
+        raise EncodeError("$", reason) from error

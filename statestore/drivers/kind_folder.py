@@ -15,6 +15,7 @@ from statestore.errors import (
     InvalidId,
     MisnamedRecord,
     StateStoreError,
+    UndecodableRecord,
 )
 from statestore.files.folders import TEMPORARY_PREFIX, Folder, Mark
 from statestore.models.documents import MAX_SIZE_BYTES
@@ -93,6 +94,13 @@ class KindFolder:
                     marks[name] = mark
         return marks
 
+    def is_at(self, name: str, mark: Mark) -> bool:
+        """Say whether a file is there and still has its mark."""
+        try:
+            return self.folder.mark(name) == mark
+        except StateStoreError:
+            return False
+
     def read(self, name: str) -> RecordFile | None:
         """Return a record's file, or None if there is no such file.
 
@@ -107,11 +115,11 @@ class KindFolder:
                 return None
             serializer, document = decode(content.data)
         except DecodeError as error:
-            raise CorruptRecord(path, str(error)) from error
+            raise UndecodableRecord(path, str(error)) from error
         try:
             envelope = Envelope.from_document(document)
         except ValueError as error:
-            raise CorruptRecord(path, str(error)) from error
+            raise UndecodableRecord(path, str(error)) from error
         if envelope.kind != self.kind:
             raise CorruptRecord(path, f"its envelope says the kind {envelope.kind!r}")
         try:

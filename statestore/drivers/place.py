@@ -14,7 +14,7 @@ from statestore.drivers.driver import Clock, RecordFile
 from statestore.drivers.kind_folder import KindFolder
 from statestore.drivers.layout import (
     DEFAULT_FORMAT,
-    LOCK_FILE,
+    MATERIALISE_FILE,
     QUARANTINE,
     looks_like_store,
     new_meta,
@@ -35,6 +35,7 @@ from statestore.errors import (
 from statestore.files.calls import Files
 from statestore.files.folders import Folder, Modes
 from statestore.files.locks import FileLock
+from statestore.models.documents import MAX_SIZE_BYTES
 from statestore.models.keys import check_kind
 from statestore.models.times import format_time
 
@@ -69,7 +70,8 @@ class Place:
                 self._root, read_only=read_only, allow_unsafe=allow_unsafe, modes=modes
             )
             if self._own is not None and not read_only:
-                self._lock = self._own.lock_file(LOCK_FILE)
+                file = self._own.open_file(MATERIALISE_FILE, create=True)
+                self._lock = FileLock(file) if file else None
             with self._lock.held() if self._lock else contextlib.nullcontext():
                 meta = read_meta(self._own) if self._own else None
                 self.meta = meta or new_meta(DEFAULT_FORMAT, clock)
@@ -91,6 +93,25 @@ class Place:
             self._own.close()
         self._root.close()
 
+    @property
+    def own(self) -> Folder | None:
+        """The folder `.statestore`, where there is one."""
+        return self._own
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing may be written."""
+        return self._read_only
+
+    def want_in_place(self) -> None:
+        """Check that the place is open, for writing, and still where it was.
+
+        Raises:
+            StoreClosed, StorageError: it is not.
+        """
+        self.want_open()
+        self._root.want_in_place()
+
     def want_open(self) -> None:
         """Check that the place was not closed.
 
@@ -102,7 +123,8 @@ class Place:
 
     @contextlib.contextmanager
     def writing(self, operation: str) -> Iterator[None]:
-        """Be the only process that changes the store until the block ends.
+        """Be the only one, among all processes and threads, who writes visible files until the
+        block ends. It does not nest.
 
         Raises:
             StoreClosed, ReadOnlyStore, StorageError: as they say; also if the place is no longer
@@ -160,6 +182,16 @@ class Place:
 
     def set_aside(self, kind: str, name: str, why: str) -> str:
         """Move a file to quarantine, with the reason beside it; return its new path, relative."""
+        return self._quarantine(kind, name, why, keep=False)
+
+    def link_aside(self, kind: str, name: str, why: str) -> str:
+        """Keep what a file is now in quarantine, too; return that path, relative.
+
+        For a file that is about to be replaced whole.
+        """
+        return self._quarantine(kind, name, why, keep=True)
+
+    def _quarantine(self, kind: str, name: str, why: str, *, keep: bool) -> str:
         source = self.kind(kind)
         if source is None:
             raise RecordNotFound(kind, name)
@@ -170,10 +202,21 @@ class Place:
             reason = {"from": f"{kind}/{name}", "at": format_time(self._clock()), "why": why}
             data = orjson.dumps(reason, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
             target.replace(new_name + ".why.json", data)
-            source.folder.move(name, target, new_name)
+            if keep:
+                self._keep(source.folder, name, target, new_name)
+            else:
+                source.folder.move(name, target, new_name)
             target.sync()
             source.folder.sync()
         return os.path.join(QUARANTINE, kind, new_name)
+
+    def _keep(self, source: Folder, name: str, target: Folder, new_name: str) -> None:
+        try:
+            source.link(name, target, new_name)
+        except StorageError:  # a file system without hard links
+            content = source.read(name, MAX_SIZE_BYTES)
+            if content is not None:
+                target.replace(new_name, content.data, mtime_ns=content.mark.mtime_ns)
 
     def set_rivals_aside(self, rivals: Sequence[RecordFile]) -> None:
         """Move files of a record that lost to another of its revision to quarantine."""

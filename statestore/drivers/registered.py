@@ -9,6 +9,7 @@ import attrs
 
 from statestore.drivers.driver import Clock, Driver, utc_now
 from statestore.files.folders import Modes
+from statestore.journal.journal import JournalOptions
 from statestore.registry import Registry
 
 ENTRY_POINTS = "statestore.drivers"
@@ -20,7 +21,8 @@ class DriverOptions:
     """What a store asks of a driver that it opens.
 
     `target` is the URL behind its scheme and colon: a path, a server. `format` is the name of the
-    serializer to write with, None for the one that the place remembers.
+    serializer to write with, None for the one that the place remembers. `journal` and `materialize`
+    are for drivers that keep a journal, and files that follow it.
     """
 
     target: str
@@ -29,6 +31,8 @@ class DriverOptions:
     allow_unsafe: bool = False
     modes: Modes = attrs.field(factory=Modes)
     clock: Clock = utc_now
+    journal: JournalOptions = attrs.field(factory=JournalOptions)
+    materialize: str = "background"
 
 
 DriverFactory: TypeAlias = Callable[[DriverOptions], Driver]

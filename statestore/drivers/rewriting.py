@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import attrs
 
-from statestore.drivers.catalogue import Catalogue
+from statestore.drivers.catalogue import Catalogue, known_of
+from statestore.drivers.committing import refuse_unreadable
 from statestore.drivers.driver import Rewritten
+from statestore.drivers.folding import encoded
 from statestore.drivers.kind_folder import Found, KindFolder
 from statestore.drivers.place import Place
-from statestore.drivers.planning import encoded, refuse_unreadable, superseded_by
 from statestore.errors import StateStoreError
 from statestore.models.reports import Failure
 from statestore.serializers.serializer import Serializer
@@ -49,7 +50,7 @@ class Rewriter:
         if record is None:
             return
         refuse_unreadable(record.key, name, found)
-        revision = self._catalogue.read(record)  # an edit stays one that nobody has seen
+        known = self._catalogue.read(record).known
         data = encoded(self._serializer, record.envelope)
         if (data, name) == (record.data, record.name):
             self._unchanged += 1
@@ -57,7 +58,11 @@ class Rewriter:
             self._place.set_rivals_aside(found.rivals)
             mtime_ns = record.mark.mtime_ns  # its content is as old as it was
             mark = folder.folder.replace(name, data, mtime_ns=mtime_ns)
-            self._catalogue.rewritten(record, name, data, mark, revision)
+            written = known_of(
+                name, mark, data, revision=known.revision, schema=known.schema,
+                extra=known.extra, lengths=known.lengths,
+            )  # fmt: skip
+            self._catalogue.written(record.key, written)
             self._items += 1
             self._size_bytes += len(data)
-        self._superseded += superseded_by(name, found)
+        self._superseded += [one.name for one in (*found.stale, record) if one.name != name]

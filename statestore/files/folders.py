@@ -17,7 +17,7 @@ import attrs
 
 from statestore.errors import StorageError, TooLarge, UnsafeFile
 from statestore.files.calls import Files, SystemFiles
-from statestore.files.locks import FileLock
+from statestore.files.open_files import OpenFile
 
 TEMPORARY_PREFIX, TEMPORARY_SUFFIX = ".@", ".tmp"
 """Around the names of files that are being written. No record's file has an `@` in its name."""
@@ -174,14 +174,42 @@ class Folder:
         The content is on the disk when this returns; its name is only after `sync()`. On an error
         the old content stands and the temporary file is gone.
         """
+        temporary, mark = self.write_temporary(name, data, mtime_ns=mtime_ns)
+        self.put_in_place(temporary, name)
+        return mark
+
+    def write_temporary(
+        self, name: str, data: bytes, *, mtime_ns: int | None = None, sync: bool = True
+    ) -> tuple[str, Mark]:
+        """Write what is to become the file `name`; return the temporary name that it has, and its
+        mark.
+
+        Args:
+            sync: it is on the disk when this returns. Without it whoever puts it in its place has
+                to sync the file system before.
+        """
         temporary = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
-        step = "create"
         try:
-            fd = self._files.open(
-                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._modes.file, dir_fd=self._fd
-            )
+            return temporary, self._write_new(temporary, data, mtime_ns=mtime_ns, sync=sync)
+        except _Step as step:
+            raise self._typed(name, step.name, step.error) from step.error
+
+    def write_new(
+        self, name: str, data: bytes, *, mtime_ns: int | None = None, sync: bool = True
+    ) -> Mark:
+        """Make a new file of `data`; nothing may have its name. See `write_temporary`."""
+        try:
+            return self._write_new(name, data, mtime_ns=mtime_ns, sync=sync)
+        except _Step as step:
+            raise self._typed(name, step.name, step.error) from step.error
+
+    def _write_new(self, name: str, data: bytes, *, mtime_ns: int | None, sync: bool) -> Mark:
+        step = "create"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            fd = self._files.open(name, flags, self._modes.file, dir_fd=self._fd)
         except OSError as error:
-            raise self._typed(name, step, error) from error
+            raise _Step(step, error) from error
         try:
             try:
                 self._files.set_mode(fd, self._modes.file)  # the umask may have taken bits away
@@ -191,22 +219,32 @@ class Folder:
                     rest = rest[self._files.write(fd, rest) :]
                 if mtime_ns is not None:
                     self._files.set_mtime(fd, mtime_ns)
-                step = "sync"
-                self._files.sync(fd)  # before the rename, or a power cut leaves an empty file
-                mark = Mark.of(self._files.status(fd))
+                if sync:
+                    step = "sync"
+                    self._files.sync(fd)
+                return Mark.of(self._files.status(fd))
             finally:
                 self._files.close(fd)
-            step = "replace"
-            self._files.rename(temporary, name, old_fd=self._fd, new_fd=self._fd)
         except BaseException as error:
             # Best effort: the error that brought us here is the one to tell. A leftover is never
-            # taken for a record, and verification lists it.
-            with contextlib.suppress(OSError):
-                self._files.unlink(temporary, dir_fd=self._fd)
+            # taken for a record.
+            self.try_remove(name)
             if isinstance(error, OSError):
-                raise self._typed(name, step, error) from error
+                raise _Step(step, error) from error
             raise
-        return mark
+
+    def put_in_place(self, temporary: str, name: str) -> None:
+        """Give a temporary file the name that it is meant for; if that fails it is removed.
+
+        It must be on the disk already, or a power cut would leave an empty file of that name.
+        """
+        try:
+            self._files.rename(temporary, name, old_fd=self._fd, new_fd=self._fd)
+        except BaseException as error:
+            self.try_remove(temporary)
+            if isinstance(error, OSError):
+                raise self._typed(name, "replace", error) from error
+            raise
 
     def remove(self, name: str) -> bool:
         """Remove the file `name`; say whether it was there. Durable only after `sync()`."""
@@ -216,6 +254,44 @@ class Folder:
             return False
         except OSError as error:
             raise self._typed(name, "remove", error) from error
+        return True
+
+    def try_remove(self, name: str) -> None:
+        """Remove the file `name` if the system lets us: for what would do no harm either."""
+        with contextlib.suppress(OSError):
+            self._files.unlink(name, dir_fd=self._fd)
+
+    def sync_file(self, name: str) -> None:
+        """Return when the content of the file `name` is on the disk."""
+        file = self.open_file(name, write=True)
+        if file is not None:
+            try:
+                file.sync()
+            finally:
+                file.close()
+
+    def link(self, name: str, into: Folder, new_name: str) -> None:
+        """Give the file `name` a second name in another folder. Durable after a sync of that one.
+
+        Raises:
+            StorageError: the system refused, as some file systems do.
+        """
+        try:
+            self._files.link(name, new_name, old_fd=self._fd, new_fd=into._fd)
+        except OSError as error:
+            raise self._typed(name, "link", error) from error
+
+    def sync_file_system(self) -> bool:
+        """Return when all that was written to the folder's file system is on the disk.
+
+        Says whether the system can do that; if it cannot, nothing was done.
+        """
+        try:
+            self._files.sync_file_system(self._fd)
+        except OSError as error:
+            if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
+                return False
+            raise StorageError.from_os(self.path, "sync", error) from error
         return True
 
     def move(self, name: str, into: Folder, new_name: str) -> None:
@@ -235,28 +311,38 @@ class Folder:
         except OSError as error:
             raise StorageError.from_os(self.path, "sync", error) from error
 
-    def lock_file(self, name: str) -> FileLock:
-        """Return the lock that is the file `name`, which is made if it is missing."""
+    def open_file(self, name: str, *, write: bool = False, create: bool = False) -> OpenFile | None:
+        """Return the plain file `name`, held open, or None if there is nothing of that name.
+
+        Args:
+            write: open it for writing too.
+            create: make it if it is missing, for writing. Its name is only durable after `sync()`.
+        Raises:
+            UnsafeFile: it is no plain file.
+        """
+        flags = (os.O_RDWR if write or create else os.O_RDONLY) | os.O_NONBLOCK
         try:
             try:
-                fd = self._files.open(name, os.O_RDWR, dir_fd=self._fd)
+                fd = self._files.open(name, flags, dir_fd=self._fd)
             except FileNotFoundError:
-                flags = os.O_RDWR | os.O_CREAT  # not exclusive: another process may be quicker
-                fd = self._files.open(name, flags, self._modes.file, dir_fd=self._fd)
+                if not create:
+                    return None
+                # Not exclusive: another process may be quicker.
+                fd = self._files.open(name, flags | os.O_CREAT, self._modes.file, dir_fd=self._fd)
         except OSError as error:
             raise self._typed(name, "open", error) from error
-        lock = FileLock(self._files, fd, self.place(name))
+        file = OpenFile(self._files, fd, self.place(name))
         try:
             status = self._files.status(fd)
             self._want_plain(name, status)
-            if status.st_mode & 0o777 != self._modes.file:  # the umask may have taken bits away
-                self._files.set_mode(fd, self._modes.file)
+            if create and status.st_mode & 0o777 != self._modes.file:
+                self._files.set_mode(fd, self._modes.file)  # the umask may have taken bits away
         except BaseException as error:
-            lock.close()
+            file.close()
             if isinstance(error, OSError):
                 raise self._typed(name, "open", error) from error
             raise
-        return lock
+        return file
 
     def child(self, name: str, *, create: bool = False) -> Folder | None:
         """Return the folder `name` in this one, or None if there is nothing of that name.
@@ -351,6 +437,14 @@ def open_folder(
     parent, name = os.path.split(path)
     with _want_folder(open_folder(parent, create=True, files=files, modes=modes), parent) as around:
         return around.child(name, create=True)
+
+
+class _Step(Exception):
+    """A system call failed: in which step, and how."""
+
+    def __init__(self, name: str, error: OSError) -> None:
+        super().__init__(name, error)
+        self.name, self.error = name, error
 
 
 def _want_folder(folder: Folder | None, path: str) -> Folder:

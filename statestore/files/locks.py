@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from statestore.errors import StorageError
-from statestore.files.calls import Files
+from statestore.files.open_files import OpenFile
 
 
 class FileLock:
-    """An exclusive lock on a file that is held open. Used by one thread at a time; nests.
+    """An exclusive lock on a file that is held open, against other processes and other threads.
 
-    The file's existence means nothing and it is never removed: only the kernel's lock counts.
-    Source: flock(2). Not promised: fairness, exclusion on network file systems without locks, and
-    exclusion between a process and one that it forked.
+    The file's existence means nothing and it is never removed: only the kernel's lock counts. It
+    does not nest. Source: flock(2). Not promised: fairness, exclusion on network file systems
+    without locks, and exclusion between a process and one that it forked.
     """
 
-    def __init__(self, files: Files, fd: int, path: str) -> None:
-        """Take over the descriptor `fd`; `path` is for messages only."""
-        self._files, self._fd, self._path = files, fd, path
-        self._depth = 0
+    def __init__(self, file: OpenFile) -> None:
+        """Take over the file."""
+        self.file = file
+        # The kernel's lock belongs to the opening, which all threads of a process share.
+        self._mutex = threading.Lock()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the lock until the block ends; wait as long as another process has it.
+        """Hold the lock until the block ends; wait as long as another thread or process has it.
 
         Raises:
             StorageError: the system cannot lock this file.
         """
-        if not self._depth:
+        with self._mutex:
+            self.file.lock()
             try:
-                self._files.lock(self._fd)
-            except OSError as error:
-                raise StorageError.from_os(self._path, "lock", error) from error
-        self._depth += 1
-        try:
-            yield
-        finally:
-            self._depth -= 1
-            if not self._depth:
-                self._files.unlock(self._fd)
+                yield
+            finally:
+                self.file.unlock()
 
     def close(self) -> None:
         """Let go of the file. Twice is harmless."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            self._files.close(fd)
+        self.file.close()

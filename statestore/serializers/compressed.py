@@ -41,6 +41,7 @@ class GzipSerializer:
         self.inner = inner
         self.name = name or f"{inner.name}+gzip"
         self.extension = f"{inner.extension}.gz"
+        self.takes_all = getattr(inner, "takes_all", False)
         self._level = level
         self._max_size_bytes = max_size_bytes
 

@@ -37,6 +37,8 @@ class JsonSerializer:
     """
 
     extension = ".json"
+    takes_all = True
+    """No document that may be stored is refused."""
 
     def __init__(self, *, indent: bool) -> None:
         """Make the serializer `json`, or without `indent` `compact`."""

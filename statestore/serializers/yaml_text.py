@@ -33,6 +33,8 @@ class YamlSerializer:
 
     name = _NAME
     extension = ".yaml"
+    takes_all = True
+    """No document that may be stored is refused."""
 
     def dumps(self, document: Json) -> bytes:
         """Return `document` in block style, keys in the order that they have.

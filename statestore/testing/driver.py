@@ -649,6 +649,7 @@ class DurableDriverContract(DriverContract):
     def test_what_was_committed_is_there_again(self, driver: Driver, clock: SteppedClock) -> None:
         driver.commit([put(id, n=1) for id in HOSTILE_IDS], {})
         driver.commit([patch("a", n=2), Delete(key("A")), put("x", "tasks")], {})
+        driver.flush()  # where a driver keeps files, it tells the size of those that are written
         stored = [list(driver.scan(KIND)), list(driver.scan("tasks"))]
         identity = driver.store_id
         driver.close()

@@ -1,6 +1,8 @@
 """Stores to lay files into, and drivers that are closed when the test ends."""
 
 import json
+import os
+from datetime import datetime
 
 import pytest
 
@@ -24,7 +26,8 @@ def opened(root, clock):
     drivers = []
 
     def open_driver(path=root, **options):
-        drivers.append(DirectoryDriver(path, **{"clock": clock, **options}))
+        defaults = {"clock": clock, "materialize": "now"}  # tests look at the files
+        drivers.append(DirectoryDriver(path, **{**defaults, **options}))
         return drivers[-1]
 
     yield open_driver
@@ -49,6 +52,9 @@ def lay(root, opened):
         path = root / "notes" / name
         path.parent.mkdir(exist_ok=True, mode=0o700)
         path.write_bytes(json.dumps(envelope).encode() if raw is None else raw)
+        if raw is None:  # else it is what somebody else has written
+            saved_at = datetime.fromisoformat(envelope["saved_at"]).timestamp()
+            os.utime(path, (saved_at, saved_at))
         return path
 
     return lay_file

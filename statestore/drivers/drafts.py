@@ -1,0 +1,166 @@
+"""What a commit is made of before it has its place in the order: encoded, checked, without numbers.
+
+Made by the thread that commits, so that the one that appends has little left to do.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import attrs
+import orjson
+
+from statestore.drivers.driver import RecordFile, Settle
+from statestore.drivers.folding import check_data, encoded, group
+from statestore.drivers.overlay import lengths_of
+from statestore.drivers.reading import Edited
+from statestore.drivers.staging import StagedFile
+from statestore.errors import EncodeError, StateStoreError, TooLarge
+from statestore.models.changes import Change, Commit, Delete, Patch
+from statestore.models.documents import MAX_SIZE_BYTES
+from statestore.models.envelopes import Envelope
+from statestore.models.keys import Key, Revision, check_id, check_kind
+from statestore.models.reports import Failure
+from statestore.serializers.serializer import Serializer
+
+_SOME_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@attrs.frozen
+class PutDraft:
+    """A whole document, as JSON. `document` is the tree, as long as it may be wanted."""
+
+    schema: int
+    data: bytes
+    extra: Mapping[str, Any]
+    lengths: Mapping[str, int]
+    document: Mapping[str, Any]
+
+
+@attrs.frozen
+class PatchDraft:
+    """A patch, as JSON."""
+
+    patch: Patch
+    data: bytes
+
+
+@attrs.frozen
+class DeleteDraft:
+    """A removal."""
+
+
+Draft: TypeAlias = PutDraft | PatchDraft | DeleteDraft
+
+
+@attrs.define(eq=False)
+class Request:
+    """One commit that was asked for, on its way to the thread that makes it."""
+
+    drafts: Mapping[Key, Sequence[Draft]]
+    expect: Mapping[Key, Revision]
+    failures: list[Failure]
+    settle: Settle
+    source: str = "commit"
+    staged: Mapping[Key, StagedFile] = attrs.field(factory=dict)
+    edited: Mapping[Key, Edited] = attrs.field(factory=dict)
+    _done: threading.Lock = attrs.field(factory=threading.Lock)
+
+    def __attrs_post_init__(self) -> None:
+        self._done.acquire()
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of its documents."""
+        return sum(
+            len(draft.data)
+            for drafts in self.drafts.values()
+            for draft in drafts
+            if not isinstance(draft, DeleteDraft)
+        )
+
+    def finish(self, result: Commit | BaseException) -> None:
+        """Tell whoever asked what came of it, then let them go on. Once."""
+        try:
+            self.settle(result)
+        finally:
+            self._done.release()
+
+    def wait(self) -> None:
+        """See `Submission.wait`."""
+        with self._done:
+            pass
+
+
+def drafted(
+    changes: Sequence[Change], expect: Mapping[Key, Revision], serializer: Serializer
+) -> tuple[dict[Key, Sequence[Draft]], list[Failure]]:
+    """Return the changes of each key, encoded, and a failure for each key that cannot be stored.
+
+    Args:
+        serializer: what files will be written with; one that may refuse a document is asked.
+    """
+    drafts: dict[Key, Sequence[Draft]] = {}
+    failures: list[Failure] = []
+    for key, own in group(changes, expect).items():
+        try:
+            check_kind(key.kind)
+            check_id(key.id)
+            drafts[key] = [_draft(key, change, serializer) for change in own]
+        except StateStoreError as error:
+            operation = "delete" if own and isinstance(own[-1], Delete) else "save"
+            failures.append(Failure(key, operation, error))
+    return drafts, failures
+
+
+def _draft(key: Key, change: Change, serializer: Serializer) -> Draft:
+    if isinstance(change, Delete):
+        return DeleteDraft()
+    if isinstance(change, Patch):
+        return _patch_draft(key, change)
+    if change.document.get("id") != key.id:
+        raise EncodeError("$.id", f"it is not the id of its key, {str(key)!r}")
+    if change.extra:
+        check_data(change.extra)
+    data = encoded_document(change.document)
+    if not getattr(serializer, "takes_all", False) or len(data) > MAX_SIZE_BYTES // 2:
+        envelope = Envelope(key.kind, change.schema, 1, _SOME_TIME, change.document, change.extra)
+        encoded(serializer, envelope)
+    return PutDraft(change.schema, data, change.extra, lengths_of(change.document), change.document)
+
+
+def edit_draft(record: RecordFile) -> PutDraft:
+    """Return what makes a file, as somebody else has written it, a commit."""
+    envelope = record.envelope
+    data = orjson.dumps(envelope.data)
+    return PutDraft(envelope.schema, data, envelope.extra, lengths_of(envelope.data), envelope.data)
+
+
+def _patch_draft(key: Key, patch: Patch) -> PatchDraft:
+    if patch.set.get("id", key.id) != key.id:
+        raise EncodeError("$.id", "the id of a record cannot be changed")
+    check_data(patch.set)
+    for append in patch.append:
+        check_data({append.field: append.items})
+    rows = [(one.field, one.from_length, one.items) for one in patch.append]
+    return PatchDraft(patch, _limited(orjson.dumps({"set": patch.set, "append": rows})))
+
+
+def encoded_document(document: Mapping[str, Any]) -> bytes:
+    """Return a document as canonical JSON.
+
+    Raises:
+        EncodeError: it cannot be stored.
+        TooLarge: it is over the limit.
+    """
+    check_data(document)
+    return _limited(orjson.dumps(document))
+
+
+def _limited(data: bytes) -> bytes:
+    if len(data) > MAX_SIZE_BYTES:
+        raise TooLarge("json", f"it has {len(data)} bytes")
+    return data

@@ -1,0 +1,287 @@
+"""The ledger of a directory store: its commits in turn, and the files that follow them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+from statestore.drivers.background import Background
+from statestore.drivers.catalogue import Catalogue
+from statestore.drivers.committing import Action, CommitMaker
+from statestore.drivers.drafts import PutDraft, Request, edit_draft
+from statestore.drivers.driver import Clock, Submission
+from statestore.drivers.folding import encoded
+from statestore.drivers.layout import LARGE_SAVE_BYTES
+from statestore.drivers.materialising import Materialiser
+from statestore.drivers.names import file_stem
+from statestore.drivers.overlay import Fold, Overlay, follow
+from statestore.drivers.place import Place
+from statestore.drivers.reading import Edited, Reader
+from statestore.drivers.staging import StageableFile, StagedFile, Stages
+from statestore.errors import FilesBehind, StateStoreError, StoreInDoubt, UnsafeFile
+from statestore.journal.committer import Committer
+from statestore.journal.entries import Entry, StagedOp
+from statestore.journal.journal import Journal, JournalOptions, Recovered, State
+from statestore.models.changes import Commit
+from statestore.models.documents import FrozenDict
+from statestore.models.envelopes import Envelope
+from statestore.models.keys import Key
+from statestore.models.reports import Failure
+from statestore.models.times import time_ns
+from statestore.serializers.serializer import Serializer
+
+Tell: TypeAlias = Callable[[BaseException], None]
+
+
+class Ledger:
+    """Makes commits, and writes the files of records after them. Any thread may use it."""
+
+    def __init__(
+        self,
+        place: Place,
+        catalogue: Catalogue,
+        overlay: Overlay,
+        stages: Stages,
+        *,
+        lock: threading.RLock,
+        clock: Clock,
+        serializer: Callable[[], Serializer],
+        options: JournalOptions,
+        waits: bool,
+        tell: Callable[[Failure], None],
+    ) -> None:
+        """Open the journal of a place that may be written to, and recover it if that is needed.
+
+        Args:
+            lock: that of the place and the catalogue.
+            waits: a commit is awaited until its files are written, too.
+            tell: what is told of failures that nobody waits for.
+        Raises:
+            CorruptJournal: commits are damaged; nothing was changed.
+            StorageError: the system refused.
+        """
+        if place.own is None:
+            raise UnsafeFile(place.path, "has no folder of its own")
+        self._place, self._catalogue, self._overlay = place, catalogue, overlay
+        self._stages, self._lock, self._clock = stages, lock, clock
+        self._serializer, self._waits, self._watcher = serializer, waits, tell
+        self._journal = Journal(
+            place.own,
+            place.meta.store_id,
+            path=place.path,
+            options=options,
+            now_s=time.time,
+            state=self._state,
+        )
+        try:
+            recovered = self._journal.open()
+        except BaseException:
+            self._journal.close()
+            raise
+        last_time = take_up(recovered, place, catalogue, overlay)
+        if recovered.alone:
+            begins = [fold.begin for fold in overlay.snapshot().values()]
+            stages.sweep([one for one in begins if isinstance(one, StagedOp)])
+        self.reader = Reader(place, catalogue, overlay, stages, lock, serializer, self._adopt)
+        self._materialiser = Materialiser(
+            place, catalogue, self.reader, stages, lock=lock, serializer=serializer
+        )
+        self._background = Background(self._pass, self._tell)
+        self._maker = CommitMaker(
+            place,
+            catalogue,
+            overlay,
+            self._journal,
+            lock=lock,
+            clock=clock,
+            serializer=serializer,
+            base=self.reader.base,
+            committed=self._background.note,
+            last_time=last_time,
+        )
+        self._committer: Committer[Request | Action] = Committer(
+            self._maker.make, "statestore-commits"
+        )
+        if len(overlay):
+            self._background.note()
+
+    @property
+    def sequence(self) -> int:
+        """The sequence of the last commit that is on the disk and known here."""
+        return self._maker.sequence
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether nothing may be committed any more."""
+        return self._journal.is_in_doubt
+
+    def submit(self, request: Request) -> Submission:
+        """Queue a request. See `QueueingDriver.submit`."""
+        if self.is_in_doubt:
+            request.finish(StoreInDoubt(self._place.path))
+            return request
+        if not request.failures and request.size_bytes > LARGE_SAVE_BYTES:
+            try:
+                request.staged = self._staged(request)
+            except StateStoreError as error:
+                request.finish(error)
+                return request
+        self._committer.put(request)
+        return _Visible(request, self._background, self._tell) if self._waits else request
+
+    def history(self, after: int) -> Iterator[Entry]:
+        """Yield the commits behind `after`. See `Driver.changes`."""
+        return self._journal.history(after, self.sequence)
+
+    def flush(self) -> None:
+        """Return when the files show all that is committed. See `Driver.flush`."""
+        self._background.flush()
+
+    def write_files(self) -> int:
+        """Make the files show all commits so far; return the sequence of the last one.
+
+        The caller has the lock for writing them.
+
+        Raises:
+            FilesBehind: some files cannot be written.
+        """
+        folds: dict[Key, Fold] = {}
+        upto = 0
+
+        def take() -> None:
+            nonlocal upto
+            self._maker.catch_up()
+            folds.update(self._overlay.snapshot())
+            upto = self._maker.sequence
+
+        self._in_turn(take)
+        shown, failures = self._materialiser.write(folds)
+        behind = [fold.since for key, fold in folds.items() if key not in shown]
+        self._in_turn(lambda: self._note_written(shown, min([upto, *(n - 1 for n in behind)])))
+        if failures:
+            raise FilesBehind(failures)
+        return upto
+
+    def finish(self) -> None:
+        """Write all files, and note that they are written if nobody else is at work."""
+        try:
+            if not self.is_in_doubt:
+                self._background.flush()
+        finally:
+            self._background.stop()
+            self._committer.stop()
+        self._journal.end()
+
+    def close(self) -> None:
+        """Let go of all files and locks. Twice is harmless."""
+        self._journal.close()
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _state(self) -> State:
+        return self._maker.last_time, self._catalogue.deleted()
+
+    def _pass(self) -> None:
+        with self._place.writing("write the files of"):
+            self.write_files()
+
+    def _note_written(self, shown: Mapping[Key, Fold], upto: int) -> None:
+        journal = self._journal
+        with journal.held():
+            foreign = self._maker.catch_up_locked()
+            journal.files_written_locked(upto)
+            if journal.wants_rotation:
+                self._catalogue.forget_deleted(journal.rotate_locked())
+        self._maker.apply(foreign)
+        with self._lock:
+            self._overlay.settle(shown)
+
+    def _in_turn(self, act: Callable[[], None]) -> None:
+        action = Action(act)
+        self._committer.put(action)
+        action.wait()
+
+    def _staged(self, request: Request) -> dict[Key, StagedFile]:
+        """Write the files of the whole documents of a large save, to be named by its commit."""
+        now = max(self._clock(), self._maker.last_time)
+        puts = {
+            key: drafts[0]
+            for key, drafts in request.drafts.items()
+            if len(drafts) == 1 and isinstance(drafts[0], PutDraft)
+        }
+        files = (self._stage_file(key, put, now) for key, put in puts.items())
+        return {one.key: one for one in self._stages.write(files, len(puts))}
+
+    def _stage_file(self, key: Key, put: PutDraft, now: datetime) -> StageableFile:
+        # The revision, and what stands beside the document, are those that the commit will find if
+        # nobody else comes before it; if somebody does, the document goes into the journal.
+        fold, known = self._overlay.get(key), self._catalogue.get(key)
+        revision = max(fold.revision if fold else 0, self._catalogue.highest(key)) + 1
+        beside = fold.extra if fold else known.extra if known else None
+        extra = FrozenDict({**(beside or {}), **put.extra})
+        envelope = Envelope(key.kind, put.schema, revision, now, put.document, extra)
+        serializer = self._serializer()
+        data = encoded(serializer, envelope)
+        name = file_stem(key.id) + serializer.extension
+        return StageableFile(key, name, envelope, data, time_ns(now))
+
+    def _adopt(self, edited: Sequence[Edited]) -> None:
+        """Make what others have written commits, so that no revision is used twice."""
+        if self.is_in_doubt:
+            return
+        drafts = {one.record.key: [edit_draft(one.record)] for one in edited}
+        failed: list[BaseException] = []
+
+        def settle(result: Commit | BaseException) -> None:
+            if not isinstance(result, Commit):
+                failed.append(result)
+
+        request = Request(
+            drafts, {}, [], settle, "external", edited={one.record.key: one for one in edited}
+        )
+        self._committer.put(request)
+        request.wait()
+        for error in failed:  # their revisions hold in this process, and are taken up again later
+            self._tell(error)
+
+    def _tell(self, error: BaseException) -> None:
+        if isinstance(error, FilesBehind):
+            for failure in error.failures:
+                if isinstance(failure, Failure):
+                    self._watcher(failure)
+        elif isinstance(error, Exception):
+            self._watcher(Failure(None, "materialise", error))
+
+
+def take_up(recovered: Recovered, place: Place, catalogue: Catalogue, overlay: Overlay) -> datetime:
+    """Put what is committed and not in files on top of them; return the time of the last commit."""
+    last_time = max(recovered.committed_at or place.meta.created_at, place.meta.created_at)
+    for key, revision, sequence in recovered.deleted:
+        catalogue.buried(key, revision, sequence)
+    for entry in recovered.window:
+        folds: dict[Key, Fold] = {}
+        follow(overlay.folds, entry, folds)
+        overlay.update(folds)
+        last_time = max(last_time, entry.committed_at)
+    for fold in overlay.snapshot().values():
+        if fold.is_gone:
+            catalogue.buried(fold.key, fold.revision, fold.sequence)
+    return last_time
+
+
+class _Visible:
+    """A commit whose files are awaited, too."""
+
+    def __init__(self, request: Request, background: Background, tell: Tell) -> None:
+        self._request, self._background, self._tell = request, background, tell
+
+    def wait(self) -> None:
+        """See `Submission.wait`."""
+        self._request.wait()
+        try:
+            self._background.flush()
+        except StateStoreError as error:
+            self._tell(error)  # the commit is made all the same

@@ -1,0 +1,339 @@
+"""Reading records: their files, with what is committed and not in the files yet on top."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import attrs
+import orjson
+
+from statestore.drivers.catalogue import Catalogue, Known
+from statestore.drivers.driver import RecordFile
+from statestore.drivers.folding import Base, encoded
+from statestore.drivers.kind_folder import Found, KindFolder
+from statestore.drivers.names import file_stem
+from statestore.drivers.overlay import Fold, Overlay, extra_of, patched
+from statestore.drivers.place import Place
+from statestore.drivers.staging import Stages
+from statestore.errors import (
+    CorruptRecord,
+    RecordNotFound,
+    StateStoreError,
+    UndecodableRecord,
+)
+from statestore.files.folders import Mark
+from statestore.journal.entries import PutOp, StagedOp
+from statestore.models.changes import Stored
+from statestore.models.envelopes import Envelope
+from statestore.models.keys import Key
+from statestore.models.reports import Failure
+from statestore.models.times import time_ns
+from statestore.serializers.serializer import Serializer
+
+_LOOKS = 100
+"""How often a record whose file has another name each time is looked for."""
+
+_YOUNG_S = 2.0
+"""A file that was changed less than so many seconds ago may still be written by somebody."""
+
+_CHUNK = 256
+"""How many stems a scan looks at before it yields what it found."""
+
+
+@attrs.frozen
+class Edited:
+    """A file that somebody else has made what it is, and the revision that it counts as."""
+
+    record: RecordFile
+    known: Known
+
+
+class Reader:
+    """Reads records. Any thread may use it."""
+
+    def __init__(
+        self,
+        place: Place,
+        catalogue: Catalogue,
+        overlay: Overlay,
+        stages: Stages,
+        lock: threading.RLock,
+        serializer: Callable[[], Serializer],
+        adopt: Callable[[Sequence[Edited]], None] | None,
+    ) -> None:
+        """Read in a place.
+
+        Args:
+            lock: that of the place and the catalogue.
+            serializer: what tells with which one the next files are written.
+            adopt: what makes edits commits; None where nothing may be written.
+        """
+        self._place, self._catalogue, self._overlay = place, catalogue, overlay
+        self._stages, self._lock, self._serializer, self._adopt = stages, lock, serializer, adopt
+
+    def read(self, key: Key) -> Stored:
+        """See `Driver.read`."""
+        stem = file_stem(key.id)
+        for _ in range(_LOOKS):
+            with self._lock:
+                self._place.want_open()
+                fold = self._overlay.get(key)
+                if fold is not None and fold.begin is not None:
+                    return self._folded(key, fold, None)
+                folder = self._place.kind(key.kind)
+                found = self._find(folder, stem, None) if folder else Found()
+            stored = self._merged(key, fold, found)
+            if stored is not None:
+                return stored
+            if found.unreadable:
+                raise found.unreadable[0].error
+            if self._overlay.get(key) is fold:
+                break  # else it was written or removed meanwhile
+        raise RecordNotFound(key.kind, key.id)
+
+    def scan(self, kind: str) -> Iterator[Stored | Failure]:
+        """See `Driver.scan`."""
+        with self._lock:
+            self._place.want_open()
+            # Before the names: what is not in a file yet is in here, and what is not in here any
+            # more is in a file by then.
+            folds = {file_stem(key.id): fold for key, fold in self._overlay.of_kind(kind).items()}
+            folder = self._place.kind(kind)
+            names = dict(folder.stems()) if folder else {}
+        stems = sorted({*names, *folds})
+        for start in range(0, len(stems), _CHUNK):
+            yield from self._scanned(folder, stems[start : start + _CHUNK], names, folds)
+
+    def _scanned(
+        self,
+        folder: KindFolder | None,
+        stems: Sequence[str],
+        names: Mapping[str, Sequence[str]],
+        folds: Mapping[str, Fold],
+    ) -> Iterator[Stored | Failure]:
+        edited: list[Edited] = []
+        held: list[tuple[Found, Known]] = []
+        for stem in stems:
+            fold = folds.get(stem)
+            if fold is not None and fold.begin is not None:
+                if not fold.is_gone:
+                    yield self._folded_or_failure(fold)
+                continue
+            with self._lock:
+                self._place.want_open()
+                found = self._find(folder, stem, names.get(stem)) if folder else Found()
+            yield from self._unreadable(found)
+            if found.record is None:
+                if fold is not None:
+                    yield from self._orphan(fold)
+                continue
+            if fold is not None:
+                stored = self._merged(fold.key, fold, found)
+                if stored is not None:
+                    yield stored
+                continue
+            with self._lock:
+                seen = self._catalogue.read(found.record)
+            if seen.is_edited and self._adopt is not None:
+                edited.append(Edited(found.record, seen.known))
+                held.append((found, seen.known))
+            else:
+                yield self._stored(found, seen.known)
+        if edited and self._adopt is not None:
+            self._adopt(edited)
+            for found, known in held:
+                yield self._stored(found, known)
+
+    def _folded_or_failure(self, fold: Fold) -> Stored | Failure:
+        with self._lock:
+            self._place.want_open()
+            try:
+                return self._folded(fold.key, fold, None)
+            except StateStoreError as error:
+                return Failure(fold.key, "load", error)
+
+    def _orphan(self, fold: Fold) -> Iterator[Failure]:
+        reason = "its file is missing, and only changes to it are left"
+        error = CorruptRecord(self._path(fold.key), reason)
+        yield Failure(fold.key, "load", error)
+
+    def _unreadable(self, found: Found) -> Iterator[Failure]:
+        for failure, name in zip(found.unreadable, found.unreadable_names, strict=True):
+            kind = failure.key.kind if failure.key else ""
+            with self._lock:
+                key = self._catalogue.key_of(kind, name) or failure.key
+            yield attrs.evolve(failure, key=key, error=self._quarantined(kind, name, failure.error))
+
+    def _quarantined(self, kind: str, name: str, error: Exception) -> Exception:
+        """Move a file of which nobody knows what it is to quarantine; say so in its error."""
+        if self._adopt is None or not isinstance(error, UndecodableRecord):
+            return error
+        try:
+            with self._place.writing("set a file aside"), self._lock:
+                folder = self._place.kind(kind)
+                mark = folder.folder.mark(name) if folder else None
+                if folder is None or mark is None or time.time() - mark.mtime_ns / 1e9 < _YOUNG_S:
+                    return error
+                try:
+                    folder.read(name)  # a second look: somebody may have mended it
+                except UndecodableRecord:
+                    where = self._place.set_aside(kind, name, str(error))
+                else:
+                    return error
+        except StateStoreError:
+            return error  # it stays where it is, and holds its key
+        return UndecodableRecord(error.path, f"{error.reason}; it was moved to {where!r}")
+
+    def entries(self, kind: str) -> Iterator[RecordFile | Failure]:
+        """See `RecordFiles.entries`. What has no file yet comes as the file that it will have."""
+        with self._lock:
+            self._place.want_open()
+            folds = {file_stem(key.id): fold for key, fold in self._overlay.of_kind(kind).items()}
+            folder = self._place.kind(kind)
+            names = dict(folder.stems()) if folder else {}
+        for stem in sorted({*names, *folds}):
+            with self._lock:
+                self._place.want_open()
+                found = self._find(folder, stem, names.get(stem)) if folder else Found()
+            yield from self._unreadable(found)
+            fold = folds.get(stem)
+            record = found.record
+            if fold is not None and (record is None or record.envelope.revision < fold.revision):
+                if not fold.is_gone:
+                    yield self._as_file(fold, record)
+            elif record is not None:
+                yield record
+
+    def _as_file(self, fold: Fold, file: RecordFile | None) -> RecordFile | Failure:
+        try:
+            base = self.document(fold, file)
+            key, serializer = fold.key, self._serializer()
+            envelope = Envelope(
+                key.kind, base.schema, fold.revision, fold.saved_at, base.document, base.extra
+            )
+            data = encoded(serializer, envelope)
+        except StateStoreError as error:
+            return Failure(fold.key, "load", error)
+        mark = Mark(0, len(data), time_ns(fold.saved_at))
+        name = file_stem(key.id) + serializer.extension
+        return RecordFile(key, name, data, mark, envelope, serializer.name)
+
+    # --- one record -------------------------------------------------------------------
+
+    def base(self, key: Key, fold: Fold | None) -> Base:
+        """Return a record as it is with `fold`; without one, as it is in its file.
+
+        Raises:
+            RecordNotFound, CorruptRecord, UnsafeFile, StorageError: as they say.
+        """
+        if fold is not None and fold.begin is not None:
+            return self.document(fold, None)
+        folder = self._place.kind(key.kind)
+        found = self._find(folder, file_stem(key.id), None) if folder else Found()
+        if found.record is None:
+            raise (
+                found.unreadable[0].error if found.unreadable else RecordNotFound(key.kind, key.id)
+            )
+        if fold is not None:
+            return self.document(fold, found.record)
+        envelope = found.record.envelope
+        return Base(envelope.schema, envelope.data, envelope.extra)
+
+    def document(self, fold: Fold, file: RecordFile | None) -> Base:
+        """Return a record that a fold makes, if need be of its file.
+
+        Raises:
+            CorruptRecord: they do not belong together.
+        """
+        if fold.begin is None and (file is None or file.envelope.revision < fold.base):
+            raise CorruptRecord(self._path(fold.key), "its file is older than the changes to it")
+        try:
+            if isinstance(fold.begin, PutOp):
+                document = orjson.loads(fold.begin.data)
+                base = Base(fold.begin.schema, document, extra_of(fold.begin))
+                return patched(base, fold.patched)
+            if isinstance(fold.begin, StagedOp):
+                envelope = self._staged(fold.begin)
+            else:
+                assert file is not None  # noqa: S101 # as was just looked at
+                envelope = file.envelope
+            rest = [patch for patch in fold.patched if patch.revision > envelope.revision]
+            return patched(Base(envelope.schema, envelope.data, envelope.extra), rest)
+        except ValueError as error:
+            raise CorruptRecord(self._path(fold.key), str(error)) from error
+
+    def _staged(self, op: StagedOp) -> Envelope:
+        try:
+            return self._stages.read(op)
+        except CorruptRecord:
+            folder = self._place.kind(op.key.kind)  # it may have its name by now
+            record = folder.read(op.name) if folder else None
+            if record is None or record.envelope.revision < op.revision:
+                raise
+            return record.envelope
+
+    def _find(self, folder: KindFolder, stem: str, names: Sequence[str] | None) -> Found:
+        """Read what lies under a stem, again where somebody has just renamed it."""
+        extension = self._serializer().extension
+        found = folder.find(stem, names or folder.marks(stem, extension), extension)
+        for _ in range(_LOOKS):
+            if found.record is not None or found.unreadable:
+                break
+            marks = folder.marks(stem, extension)
+            if not marks:
+                break
+            found = folder.find(stem, marks, extension)
+        return found
+
+    def _merged(self, key: Key, fold: Fold | None, found: Found) -> Stored | None:
+        if found.record is None:
+            return None
+        if fold is not None and found.record.envelope.revision < fold.revision:
+            return self._folded(key, fold, found)
+        with self._lock:
+            seen = self._catalogue.read(found.record)
+        if seen.is_edited and self._adopt is not None:
+            self._adopt([Edited(found.record, seen.known)])
+        return self._stored(found, seen.known)
+
+    def _folded(self, key: Key, fold: Fold, found: Found | None) -> Stored:
+        if fold.is_gone:
+            raise RecordNotFound(key.kind, key.id)
+        base = self.document(fold, found.record if found else None)
+        size = fold.begin.size_bytes if isinstance(fold.begin, StagedOp) else fold.size_bytes
+        return Stored(
+            key,
+            base.document,
+            base.schema,
+            fold.revision,
+            fold.saved_at,
+            size,
+            self._path(key),
+            self._serializer().name,
+            found.notes if found else (),
+            base.extra,
+        )
+
+    def _stored(self, found: Found, known: Known) -> Stored:
+        record = found.record
+        assert record is not None  # noqa: S101 # only such are asked for
+        envelope = record.envelope
+        fold = self._overlay.get(record.key)
+        adopted = fold is not None and fold.revision == known.revision
+        return Stored(
+            record.key,
+            envelope.data,
+            envelope.schema,
+            known.revision,
+            fold.saved_at if fold is not None and adopted else envelope.saved_at,
+            len(record.data),
+            record.path,
+            record.format,
+            found.notes,
+            envelope.extra,
+        )
+
+    def _path(self, key: Key) -> str:
+        return f"{key.kind}/{file_stem(key.id)}{self._serializer().extension}"

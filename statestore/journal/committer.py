@@ -1,0 +1,68 @@
+"""The committer: one thread that makes the commits of all others, many with one sync."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Committer(Generic[T]):
+    """Hands what is queued to one function, in order, on a thread of its own.
+
+    That thread is never the main one, where a signal could stop it half way. It begins with the
+    first request and keeps no process alive.
+    """
+
+    def __init__(self, make: Callable[[Sequence[T]], None], name: str) -> None:
+        """Hand requests to `make`, all that have gathered while it was busy at once.
+
+        `make` deals with whatever goes wrong; it must not raise.
+        """
+        self._make, self._name = make, name
+        self._queue: SimpleQueue[T | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    def put(self, request: T) -> None:
+        """Queue a request. Those of one thread are made in the order in which they were put."""
+        if self._thread is None:
+            self._start()
+        self._queue.put(request)
+
+    def stop(self) -> None:
+        """Return when all that was queued before is made. Nothing may be put afterwards."""
+        with self._lock:
+            thread = self._thread
+        if thread is not None and self._process == os.getpid():
+            self._queue.put(None)
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread
+
+    def _run(self) -> None:
+        queue, stopped = self._queue, False
+        while not stopped:
+            batch: list[T] = []
+            request = queue.get()
+            while True:
+                if request is None:
+                    stopped = True
+                else:
+                    batch.append(request)
+                if queue.empty():
+                    break
+                request = queue.get()
+            if batch:
+                self._make(batch)

@@ -1,0 +1,48 @@
+"""History: the commits in closed segments and in the present one, without taking part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from statestore.errors import CorruptJournal
+from statestore.files.folders import Folder
+from statestore.journal.entries import Entry, decode_entry
+from statestore.journal.frames import DATA
+from statestore.journal.segments import generations, read_segment
+
+
+class History:
+    """Reads segments, each as far as it is whole. A segment that was removed meanwhile is passed
+    over.
+    """
+
+    def __init__(self, folder: Folder, store_id: bytes) -> None:
+        """Read in the folder of the journal."""
+        self._folder, self._store_id = folder, store_id
+
+    def entries(self, after: int = 0) -> Iterator[Entry]:
+        """Yield the commits behind `after`, each once, in order.
+
+        A new segment begins with those commits of the one before that were not in files: they have
+        the same sequences.
+
+        Raises:
+            CorruptJournal: a segment is damaged in its middle.
+        """
+        last = after
+        known = generations(self._folder)
+        for generation in known:
+            segment = read_segment(self._folder, generation, self._store_id)
+            if segment is None:
+                continue
+            try:
+                for frame in segment.read_to():
+                    if frame.type != DATA or frame.sequence <= last:
+                        continue
+                    last = frame.sequence
+                    try:
+                        yield decode_entry(frame.sequence, frame.payload)
+                    except ValueError as error:
+                        raise CorruptJournal(segment.file.path, frame.offset, str(error)) from error
+            finally:
+                segment.close()

@@ -1,0 +1,587 @@
+"""The journal of a directory store: commits in their order, on the disk before they are told.
+
+docs/concepts/journal.md is its specification: bytes, steps, assumptions, limits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias, TypeVar
+
+import attrs
+
+from statestore.errors import (
+    CorruptJournal,
+    CorruptStore,
+    HistoryPruned,
+    StorageError,
+    StoreInDoubt,
+    UnsafeFile,
+)
+from statestore.files.folders import Folder
+from statestore.files.locks import FileLock
+from statestore.files.open_files import OpenFile
+from statestore.journal.entries import Checkpoint, DeleteOp, Entry, decode_entry
+from statestore.journal.frames import CHECKPOINT, DATA, HEADER_BYTES, Frame
+from statestore.journal.history import History
+from statestore.journal.segments import (
+    Segment,
+    Uncertain,
+    generations,
+    leftovers,
+    open_segment,
+    read_segment,
+    segment_name,
+    write_segment,
+)
+from statestore.journal.shared import SharedBlock, read_durable_mark, write_durable_mark
+from statestore.models.keys import Key, Revision
+
+JOURNAL_FOLDER = "journal"
+LOCK_FILE = "lock"
+ALIVE_FILE = "alive"
+
+
+@attrs.frozen(kw_only=True)
+class JournalOptions:
+    """Sizes of a journal. `segment_bytes`: a pass that leaves a longer segment begins a new one."""
+
+    segment_bytes: int = 4 * 1024 * 1024
+    history_bytes: int = 64 * 1024 * 1024
+    history_days: float = 30.0
+
+
+@attrs.frozen
+class Recovered:
+    """What opening a journal found: the last sequence and its time, if there was any, what is not
+    in files yet, what is gone.
+    """
+
+    sequence: int
+    committed_at: datetime | None
+    files_upto: int
+    window: Sequence[Entry]
+    deleted: Sequence[tuple[Key, Revision, int]]
+    alone: bool
+
+
+Deleted: TypeAlias = Sequence[tuple[Key, Revision, int]]
+State: TypeAlias = tuple[datetime, Deleted]
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class Journal:
+    """Appends commits and reads those of other processes.
+
+    Methods whose names say `locked` are called within `held()`. One thread makes all calls, but for
+    `history()`, which any may.
+    """
+
+    def __init__(
+        self,
+        own: Folder,
+        store_id: str,
+        *,
+        path: str,
+        options: JournalOptions,
+        now_s: Callable[[], float],
+        state: Callable[[], State],
+    ) -> None:
+        """Open the files; `open()` finds out where the journal stands.
+
+        Args:
+            own: the folder `.statestore`.
+            path: that of the store, for messages.
+            now_s: what tells the time, seconds since 1970, for the age of history.
+            state: what tells the time of the last commit, and the revisions of records that are
+                gone, for the next segment.
+        """
+        self._path, self._options, self._now_s = path, options, now_s
+        self._state = state
+        self._store_id = bytes.fromhex(store_id)
+        self._folder = _wanted(own.child(JOURNAL_FOLDER, create=True), own, JOURNAL_FOLDER)
+        self._segment: Segment | None = None
+        self._block = SharedBlock()
+        self._durable = 0
+        self._in_doubt = False
+        self._lock: FileLock | None = None
+        self._alive: OpenFile | None = None
+        try:
+            self._folder.sync()
+            self._lock = FileLock(_wanted(own.open_file(LOCK_FILE, create=True), own, LOCK_FILE))
+            self._alive = _wanted(own.open_file(ALIVE_FILE, create=True), own, ALIVE_FILE)
+            self._shared = self._lock.file
+        except BaseException:
+            self.close()
+            raise
+
+    # --- opening ----------------------------------------------------------------------
+
+    def open(self) -> Recovered:
+        """Find out where the journal stands; recover it if no other process has it open.
+
+        Raises:
+            CorruptJournal: it is damaged; nothing was changed.
+            StorageError: the system refused.
+        """
+        assert self._lock is not None  # noqa: S101 # closed journals are not opened
+        assert self._alive is not None  # noqa: S101
+        with self._lock.held():
+            alone = self._alive.lock(wait=False)
+            recovered = self._recover() if alone else self._join()
+            self._alive.lock(shared=True)  # whoever wants to know takes our lock first
+        return recovered
+
+    def _recover(self) -> Recovered:
+        """Take up what a dead process has left. Nothing is ever appended to its segment.
+
+        What can be read of it may be in the page cache only, also after a sync that failed. What is
+        not in files yet goes to a new segment, which is on the disk before anybody is told.
+        """
+        known = generations(self._folder)
+        if not known:
+            self._block = SharedBlock()
+            self._block.write(self._shared)
+            return Recovered(0, None, 0, (), (), alone=True)
+        segment, read = _read_left(self._opened(known[-1]))
+        self._block = SharedBlock(
+            generation=segment.generation,
+            sequence=segment.chain.sequence,
+            files_upto=read.files_upto,
+        )
+        if read.window:
+            window = [frame.payload for frame in read.window]
+            self._begin_locked(read.files_upto, read.state(segment), window)
+        else:
+            self._block.write(self._shared)
+        for name in leftovers(self._folder):
+            self._folder.try_remove(name)
+        return read.recovered(segment, alone=True)
+
+    def _join(self) -> Recovered:
+        """Read what the processes that are at work have in the journal."""
+        block = SharedBlock.read(self._shared)
+        if block is None:
+            raise CorruptStore(self._shared.path, "it is not what a store at work writes")
+        self._block = block
+        if not block.tail:
+            if not block.generation:
+                return Recovered(0, None, 0, (), (), alone=False)
+            segment, read = _read_left(self._opened(block.generation))
+            return read.recovered(segment, alone=False)
+        segment = self._opened(block.generation)
+        frames = segment.read_to(block.tail)
+        if segment.chain.end != block.tail:
+            segment.close()
+            raise CorruptJournal(segment.file.path, segment.chain.end, "a commit is damaged")
+        self._segment = segment
+        self._durable = read_durable_mark(self._shared, segment.generation)
+        if self._durable < block.tail and not block.poisoned:
+            self.sync()  # nothing is shown that a power cut could take back
+        read = _Read.of(segment, frames, files_upto=block.files_upto)
+        return read.recovered(segment, alone=False)
+
+    def _opened(self, generation: int) -> Segment:
+        segment = open_segment(self._folder, generation, self._store_id)
+        if segment is None:
+            path = self._folder.place(segment_name(generation))
+            raise CorruptJournal(path, 0, "it is missing")
+        return segment
+
+    # --- committing -------------------------------------------------------------------
+
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """Keep all other processes and threads from appending until the block ends."""
+        assert self._lock is not None  # noqa: S101
+        return self._lock.held()
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a sync has failed, so that nothing may be appended any more."""
+        return self._in_doubt
+
+    @property
+    def sequence(self) -> int:
+        """The sequence of the last commit that was read or appended."""
+        return self._block.sequence
+
+    @property
+    def files_upto(self) -> int:
+        """The sequence up to which all commits are known to be in synced record files."""
+        return self._block.files_upto
+
+    def catch_up_locked(self) -> list[Entry]:
+        """Return the commits of other processes since the last call, in order.
+
+        They may not be on the disk: `sync()` before they are shown to anybody.
+
+        Raises:
+            StoreInDoubt: a sync has failed, here or in another process.
+            CorruptJournal: what others have appended is damaged.
+        """
+        block = SharedBlock.read(self._shared)
+        if block is None:
+            raise CorruptStore(self._shared.path, "it is not what a store at work writes")
+        if self._in_doubt or (block.poisoned and block.poisoned == block.generation):
+            self._in_doubt = True
+            raise StoreInDoubt(self._path)
+        if block.rotating:
+            self._undo_rotation(block)
+        entries: list[Entry] = []
+        segment = self._segment
+        if segment is not None and block.generation != segment.generation:
+            entries += self._commits(segment.read_to())
+            self._leave()
+        if self._segment is None and block.tail:
+            entries += self._entered(block, after=max([self.sequence, *_sequences(entries)]))
+        elif self._segment is not None and block.tail > self._segment.chain.end:
+            entries += self._commits(self._read_live(self._segment, block.tail))
+        self._block = block
+        return entries
+
+    def _entered(self, block: SharedBlock, after: int) -> list[Entry]:
+        """Go to the newest segment, and return its commits behind `after`."""
+        segment = self._opened(block.generation)
+        try:
+            frames = self._read_live(segment, block.tail)
+        except BaseException:
+            segment.close()
+            raise
+        self._segment = segment
+        self._durable = read_durable_mark(self._shared, segment.generation)
+        return [one for one in self._commits(frames) if one.sequence > after]
+
+    def _read_live(self, segment: Segment, tail: int) -> list[Frame]:
+        frames = segment.read_to(tail)
+        if segment.chain.end != tail:
+            raise CorruptJournal(segment.file.path, segment.chain.end, "a commit is damaged")
+        segment.allocated = max(segment.allocated, segment.file.size())
+        return frames
+
+    def append_locked(self, payloads: Sequence[bytes]) -> None:
+        """Append commits, which take the next sequences in order. Durable after `sync()`.
+
+        Raises:
+            StorageError: nothing was appended.
+            StoreInDoubt: something may have been, and nothing more will be.
+        """
+        if not self._block.tail:
+            # What was appended to by a process that is gone is never appended to again.
+            self._begin_locked(self._block.files_upto, self._state(), [])
+        self._append(payloads, DATA)
+
+    def _append(self, payloads: Sequence[bytes], type: int) -> None:
+        segment = self._segment
+        assert segment is not None  # noqa: S101 # a tail says that there is one
+        try:
+            segment.append(payloads, durable=self._durable, type=type)
+        except Uncertain as error:
+            self._poison()
+            raise StoreInDoubt(self._path) from error
+        self._tell(segment)
+
+    def _tell(self, segment: Segment) -> None:
+        chain = segment.chain
+        self._block = attrs.evolve(
+            self._block, tail=chain.end, sequence=chain.sequence, checksum=chain.checksum
+        )
+        try:
+            self._block.write(self._shared)
+        except StorageError as error:
+            # Others would append over what was appended, and this process behind it.
+            self._poison()
+            raise StoreInDoubt(self._path) from error
+
+    def sync(self) -> None:
+        """Return when all that was appended or read so far is on the disk.
+
+        Raises:
+            StoreInDoubt: the system failed; whether it is nobody knows, now or ever.
+        """
+        segment = self._segment
+        if segment is None or self._durable >= segment.chain.end:
+            return
+        end = segment.chain.end
+        if self._in_doubt:
+            raise StoreInDoubt(self._path)
+        try:
+            segment.file.sync_data()
+        except StorageError as error:
+            # Never again: the system has marked the pages clean, and would say that all is well.
+            self._poison()
+            raise StoreInDoubt(self._path) from error
+        self._durable = end
+        with contextlib.suppress(StorageError):  # a mark that is too low does no harm
+            write_durable_mark(self._shared, segment.generation, end)
+
+    def _poison(self) -> None:
+        self._in_doubt = True
+        with contextlib.suppress(StorageError):
+            self._block = attrs.evolve(self._block, poisoned=self._block.generation)
+            self._block.write(self._shared)
+
+    # --- files and segments -----------------------------------------------------------
+
+    def files_written_locked(self, upto: int) -> None:
+        """Note that all commits up to a sequence are in synced record files."""
+        if upto > self._block.files_upto:
+            self._block = attrs.evolve(self._block, files_upto=upto)
+            self._block.write(self._shared)
+
+    @property
+    def wants_rotation(self) -> bool:
+        """Whether the segment has grown so long that a new one is due."""
+        segment = self._segment
+        return segment is not None and segment.chain.end > self._options.segment_bytes
+
+    def rotate_locked(self) -> int:
+        """Begin a new segment with what is not in files yet. Called after `catch_up_locked()`.
+
+        Returns the sequence up to which history has been forgotten.
+        """
+        segment = self._segment
+        if segment is None:
+            return 0
+        self.sync()
+        again = self._opened(segment.generation)
+        try:
+            frames = again.read_to(segment.chain.end)
+        finally:
+            again.close()
+        upto = self._block.files_upto
+        window = [one.payload for one in frames if one.type == DATA and one.sequence > upto]
+        self._begin_locked(upto, self._state(), window)
+        self._prune()
+        oldest = read_segment(self._folder, generations(self._folder)[0], self._store_id)
+        if oldest is None:
+            return 0
+        oldest.close()
+        return oldest.header.base
+
+    def _begin_locked(self, base: int, state: State, window: Sequence[bytes]) -> None:
+        """Begin a new segment, which holds the commits behind `base`, and leave the old one."""
+        generation = self._block.generation + 1
+        checkpoint = Checkpoint(base, *state).to_bytes()
+        temporary, segment = write_segment(
+            self._folder,
+            generation=generation,
+            store_id=self._store_id,
+            base=base,
+            checkpoint=checkpoint,
+            window=window,
+        )
+        try:
+            # Should this process die after the rename, the others go on in the old segment, and a
+            # later opener must not find the new one.
+            attrs.evolve(self._block, rotating=generation).write(self._shared)
+            self._folder.move(temporary, self._folder, segment_name(generation))
+            self._folder.sync()
+        except BaseException:
+            segment.close()
+            self._take_back(temporary, generation)
+            raise
+        self._leave()
+        self._segment, self._durable = segment, segment.chain.end
+        self._block = attrs.evolve(self._block, generation=generation, rotating=0, files_upto=base)
+        write_durable_mark(self._shared, generation, self._durable)
+        self._tell(segment)
+
+    def _take_back(self, temporary: str, generation: int) -> None:
+        """Undo the beginning of a segment; if that fails too, nobody may go on in the old one."""
+        try:
+            self._folder.remove(temporary)
+            self._folder.remove(segment_name(generation))
+            self._folder.sync()
+            self._block.write(self._shared)
+        except StorageError:
+            self._poison()
+
+    def _undo_rotation(self, block: SharedBlock) -> None:
+        """Remove the segment that a process had begun when it died: all went on in the old one."""
+        self._folder.remove(segment_name(block.rotating))
+        self._folder.sync()
+        block.rotating = 0
+        block.write(self._shared)
+
+    def _leave(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            with contextlib.suppress(StorageError):  # zeros that stay do no harm
+                segment.file.truncate(max(segment.chain.end, HEADER_BYTES))
+            segment.close()
+
+    def _prune(self) -> None:
+        """Remove closed segments that are older, or more, than the options want."""
+        oldest_s = self._now_s() - self._options.history_days * 86400
+        size = 0
+        for generation in reversed(generations(self._folder)[:-1]):
+            name = segment_name(generation)
+            with contextlib.suppress(UnsafeFile, StorageError):
+                mark = self._folder.mark(name)
+                size += mark.size_bytes if mark else 0
+                if mark and (
+                    size > self._options.history_bytes or mark.mtime_ns < oldest_s * 1_000_000_000
+                ):
+                    self._folder.try_remove(name)
+
+    # --- reading back -----------------------------------------------------------------
+
+    def history(self, after: int, upto: int) -> Iterator[Entry]:
+        """Yield the commits behind `after`, up to `upto`, in order, from all kept segments.
+
+        Raises:
+            HistoryPruned: some of them are not kept any more.
+        """
+        if after >= upto:
+            return
+        last = after
+        for entry in History(self._folder, self._store_id).entries(after):
+            if entry.sequence > upto:
+                return
+            if entry.sequence != last + 1:
+                raise HistoryPruned(self._path, after, entry.sequence)
+            last = entry.sequence
+            yield entry
+        if last < upto:
+            raise HistoryPruned(self._path, after, upto + 1)
+
+    def _commits(self, frames: Sequence[Frame]) -> list[Entry]:
+        return [self._decoded(frame) for frame in frames if frame.type == DATA]
+
+    def _decoded(self, frame: Frame) -> Entry:
+        try:
+            return decode_entry(frame.sequence, frame.payload)
+        except ValueError as error:
+            path = self._segment.file.path if self._segment else self._folder.path
+            raise CorruptJournal(path, frame.offset, str(error)) from error
+
+    # --- closing ----------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Note, as the last process that is at work, that all commits are in synced files.
+
+        Does nothing if others are at work, or something is in doubt, or not in files.
+        """
+        if self._alive is None or self._lock is None or self._in_doubt:
+            return
+        with self._lock.held():
+            if not self._alive.lock(wait=False):
+                return
+            foreign = self.catch_up_locked()
+            segment = self._segment
+            if foreign or segment is None or self._block.files_upto != self.sequence:
+                return
+            self._append([Checkpoint(self.sequence, *self._state()).to_bytes()], CHECKPOINT)
+            self.sync()
+            self._block = attrs.evolve(self._block, tail=0)
+            self._block.write(self._shared)
+            self._leave()
+
+    def close(self) -> None:
+        """Let go of all files and locks. Twice is harmless."""
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
+        if self._lock is not None:
+            self._lock.close()
+        if self._alive is not None:
+            self._alive.close()
+        self._folder.close()
+
+
+@attrs.frozen
+class _Read:
+    """The frames of a segment, sorted out. `checkpoint` is the last one, `behind` follows it."""
+
+    files_upto: int
+    checkpoint: Checkpoint
+    behind: Sequence[Frame]
+
+    @classmethod
+    def of(cls, segment: Segment, frames: Sequence[Frame], files_upto: int = 0) -> _Read:
+        checkpoint, behind = Checkpoint(segment.header.base, _NEVER), frames
+        for number, frame in enumerate(frames):
+            if frame.type == CHECKPOINT:
+                try:
+                    checkpoint, behind = Checkpoint.from_bytes(frame.payload), frames[number + 1 :]
+                except ValueError as error:
+                    raise CorruptJournal(segment.file.path, frame.offset, str(error)) from error
+        return cls(max(files_upto, checkpoint.files_upto), checkpoint, behind)
+
+    @property
+    def window(self) -> list[Frame]:
+        """The commits that are not known to be in files."""
+        return [frame for frame in self.behind if frame.sequence > self.files_upto]
+
+    def entries(self, segment: Segment) -> list[Entry]:
+        """Return the commits behind the checkpoint."""
+        try:
+            return [decode_entry(frame.sequence, frame.payload) for frame in self.behind]
+        except ValueError as error:
+            raise CorruptJournal(segment.file.path, segment.header.synced, str(error)) from error
+
+    def state(self, segment: Segment) -> State:
+        """Return the time of the last commit, and what is gone, without what the window tells."""
+        committed_at = self.checkpoint.committed_at
+        gone = {key: (revision, at) for key, revision, at in self.checkpoint.deleted}
+        for entry in self.entries(segment):
+            committed_at = entry.committed_at
+            if entry.sequence <= self.files_upto:
+                note_deleted(entry, gone)
+        return committed_at, [(key, revision, at) for key, (revision, at) in gone.items()]
+
+    def recovered(self, segment: Segment, *, alone: bool) -> Recovered:
+        """Return what the segment says to whoever opens it."""
+        window = [one for one in self.entries(segment) if one.sequence > self.files_upto]
+        committed_at, deleted = self.state(segment)
+        return Recovered(
+            segment.chain.sequence, committed_at, self.files_upto, window, deleted, alone=alone
+        )
+
+
+def _read_left(segment: Segment) -> tuple[Segment, _Read]:
+    """Read a segment that nobody appends to, and close it."""
+    try:
+        frames = segment.read_to()
+        segment.check_end()
+        return segment, _Read.of(segment, frames)
+    finally:
+        segment.close()
+
+
+def read_left(folder: Folder, generation: int, store_id: bytes) -> Recovered | None:
+    """Return what a segment says, without changing anything; None if there is no such segment.
+
+    Raises:
+        CorruptJournal: it is damaged.
+    """
+    segment = read_segment(folder, generation, store_id)
+    if segment is None:
+        return None
+    _, read = _read_left(segment)
+    return read.recovered(segment, alone=False)
+
+
+def note_deleted(entry: Entry, gone: dict[Key, tuple[Revision, int]]) -> None:
+    """Take a commit's deletions into `gone`, and what it has made anew out of it."""
+    for op in entry.ops:
+        if isinstance(op, DeleteOp):
+            gone[op.key] = op.revision, entry.sequence
+        else:
+            gone.pop(op.key, None)
+
+
+def _sequences(entries: Sequence[Entry]) -> list[int]:
+    return [entry.sequence for entry in entries]
+
+
+T = TypeVar("T", Folder, OpenFile)
+
+
+def _wanted(made: T | None, around: Folder, name: str) -> T:
+    if made is None:
+        raise UnsafeFile(around.place(name), "vanished while it was opened")
+    return made

@@ -1,0 +1,32 @@
+"""Reading a journal without taking part in it: for openings that may not write a byte."""
+
+from __future__ import annotations
+
+from statestore.files.folders import Folder
+from statestore.journal.journal import JOURNAL_FOLDER, Recovered, read_left
+from statestore.journal.segments import generations
+
+_LOOKS = 100
+
+
+def recovered_read_only(own: Folder | None, store_id: str) -> Recovered:
+    """Return where the journal below `.statestore` stands, for as much as is in it now.
+
+    Not promised: that what a process has just appended survives a power cut.
+
+    Raises:
+        CorruptJournal: it is damaged.
+    """
+    nothing = Recovered(0, None, 0, (), (), alone=False)
+    folder = own.child(JOURNAL_FOLDER) if own else None
+    if folder is None:
+        return nothing
+    with folder:
+        for _ in range(_LOOKS):
+            known = generations(folder)
+            if not known:
+                return nothing
+            recovered = read_left(folder, known[-1], bytes.fromhex(store_id))
+            if recovered is not None:  # else it was removed since its name was read
+                return recovered
+    return nothing
