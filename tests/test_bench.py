@@ -1,0 +1,85 @@
+"""The bench runs, and tells people and programs what it measured; not how fast anything is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CASES = ["change", "threads", "message-100", "cold-save", "load"]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    only = [part for name in CASES for part in ("--only", name)]
+    arguments = ["--quick", "--rounds", "1", "--dir", str(folder), "--json", str(folder / "json")]
+    return folder, subprocess.run(
+        [sys.executable, "-m", "tests.bench", *arguments, *only],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_bench_runs_and_leaves_only_its_json(done):
+    folder, process = done
+
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    assert [path.name for path in folder.iterdir()] == ["json"]
+
+
+def test_bench_says_what_it_was_run_on(done):
+    folder, process = done
+
+    machine = json.loads((folder / "json").read_text())["machine"]
+
+    assert machine.keys() >= {"processors", "python", "kernel", "file system", "sqlite3", "lmdb"}
+    assert all(f"{name:12} {value}" in process.stdout for name, value in machine.items())
+
+
+def test_bench_judges_every_target_of_each_case(done):
+    folder, process = done
+
+    cases = json.loads((folder / "json").read_text())["cases"]
+
+    assert [case["case"] for case in cases] == CASES
+    for case in cases:
+        assert f"{case['case']}: {case['title']}" in process.stdout
+        assert any(row["name"] == "statestore" for row in case["rows"])
+        assert all(row["p10"] <= row["median"] <= row["p90"] for row in case["rows"])
+        assert {target["verdict"] for target in case["targets"]} <= {
+            "met",
+            "missed",
+            "not measured",
+        }
+
+
+def test_bench_measures_what_it_needs_no_other_package_for(done):
+    folder, _ = done
+
+    cases = json.loads((folder / "json").read_text())["cases"]
+    targets = [target for case in cases for target in case["targets"]]
+
+    assert all(one["value"] > 0 for one in targets if one["against"] != "lmdb")
+
+
+def test_unknown_case_is_refused_with_the_known_ones():
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--only", "nothing"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert process.returncode == 2
+    assert "message-10000" in process.stderr
