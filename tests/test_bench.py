@@ -83,3 +83,38 @@ def test_unknown_case_is_refused_with_the_known_ones():
 
     assert process.returncode == 2
     assert "message-10000" in process.stderr
+
+
+COUNTING = """
+import os
+from tests.bench.counting import Counted
+
+os.makedirs(".statestore/journal")
+counted = Counted()
+with counted.watching(journal=True):
+    for path in (".statestore/journal/1.log", "other"):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT)
+        os.pwrite(fd, b"frame", 0)
+        os.write(fd, memoryview(bytes(64)))
+        os.fdatasync(fd)
+        os.fsync(fd)
+        os.fsync(fd)
+os.fsync(fd)
+print(counted.journal_writes, counted.syncs("fdatasync"), counted.syncs("fsync"))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells paths of files")
+def test_counting_sees_syncs_and_what_grows_a_journal(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-c", COUNTING],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert process.stderr == ""
+    assert process.stdout.strip() == "[5] 2 4"
