@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
@@ -22,7 +23,8 @@ class PowerOff(BaseException):
 class Fail:
     """The call is not made, and the system says `errno`.
 
-    With `torn`, a write leaves half of its bytes behind.
+    With `torn`, a write leaves half of its bytes behind, and the `OSError` has their number as its
+    attribute `written_bytes`.
     """
 
     errno: int = errno.EIO
@@ -48,9 +50,9 @@ Fault: TypeAlias = Fail | Stop | ShortWrite
 class Call:
     """One call that was made, or was to be made.
 
-    `path` is that of the file or folder, whole; `to` its new one in a rename. `changing` says that
-    the call changes the disk or can lose what was written. `size_bytes` is what a read or write
-    moved. `fault` is what befell the call.
+    `path` is that of the file or folder, whole; `to` its new one in a rename or link. `changing`
+    says that the call changes the disk or can lose what was written. `size_bytes` is what a read or
+    write moved. `fault` is what befell the call.
     """
 
     name: str
@@ -61,114 +63,145 @@ class Call:
     fault: Fault | None = None
 
 
-class FaultyFiles:
-    """`Files` over others, of which one chosen changing call fails.
+Choose: TypeAlias = Callable[[Call], bool]
 
-    Changing calls are: opening to create, write, sync, close of what was opened to write, set_mode,
-    set_mtime, rename, unlink, mkdir and rmdir. After a `Stop` every call raises `PowerOff`, but for
-    `close`, so that no descriptor outlives a test. For one thread at a time.
+
+def changing(call: Call) -> bool:
+    """Choose the calls that change the disk or can lose what was written."""
+    return call.changing
+
+
+def named(*names: str) -> Choose:
+    """Choose the calls of these names: `named("read", "read_at")`."""
+    return lambda call: call.name in names
+
+
+def below(path: str | os.PathLike[str], choose: Choose = changing) -> Choose:
+    """Choose, of what `choose` chooses, the calls on a file or folder and on all that is in it."""
+    place = os.fspath(path)
+
+    def is_below(one: str) -> bool:
+        return one == place or one.startswith(place + os.sep)
+
+    return lambda call: choose(call) and (is_below(call.path) or is_below(call.to))
+
+
+@attrs.define
+class _Armed:
+    """A fault that waits for its call."""
+
+    left: int
+    fault: Fault
+    only: Choose
+    sticky: bool
+
+
+class FaultyFiles:
+    """`Files` over others, of which one chosen call fails, or all from that one on.
+
+    Changing calls are: opening to create or empty a file, write, write_at, truncate, the syncs,
+    close of what was written, set_mode, set_mtime, rename, link, unlink, mkdir and rmdir. After a
+    `Stop` every call of every thread raises `PowerOff`, but for `close` and `unlock`, so that no
+    descriptor outlives a test; a call that another thread is in at that moment is still made.
+
+    Any thread may use it: calls are counted over all of them, in the order in which they begin.
     """
 
     def __init__(self, files: Files | None = None) -> None:
         """Stand before `files`, by default the system."""
         self._files: Files = files or SystemFiles()
+        self._lock = threading.Lock()
         self._paths: dict[int, str] = {}
-        self._writing: set[int] = set()
-        self._at = 0
-        self._fault: Fault | None = None
+        self._written_to: set[int] = set()
+        self._armed: _Armed | None = None
         self.stopped = False
         self.calls: list[Call] = []
 
-    def arm(self, at: int, fault: Fault) -> None:
-        """Let `fault` befall the changing call number `at` from now on, counted from 1."""
-        self._at, self._fault = at, fault
+    def arm(self, at: int, fault: Fault, *, only: Choose = changing, sticky: bool = False) -> None:
+        """Let `fault` befall the call number `at` from now on, counted from 1.
+
+        Args:
+            only: which calls are counted and can fail; by default those that change the disk. It
+                sees each call before it is made.
+            sticky: let it befall every later call that `only` chooses as well, until `disarm()`.
+        """
+        with self._lock:
+            self._armed = _Armed(at, fault, only, sticky)
 
     def disarm(self) -> None:
         """Let no further call fail. What was stopped stays stopped."""
-        self._at, self._fault = 0, None
+        with self._lock:
+            self._armed = None
+
+    def restart(self) -> None:
+        """Begin again after a `Stop`, as a new process on the same disk, without a fault.
+
+        What the old one held open is the caller's to close.
+        """
+        with self._lock:
+            self._armed, self.stopped = None, False
 
     @property
     def armed(self) -> bool:
-        """Whether the fault has still to come."""
-        return self._fault is not None
+        """Whether the fault has still to come. A sticky one that has come has not to."""
+        armed = self._armed
+        return armed is not None and armed.left > 0
 
     def changing(self) -> list[Call]:
         """Return those calls of the log that change the disk."""
-        return [call for call in self.calls if call.changing]
+        return self.chosen(changing)
+
+    def chosen(self, only: Choose) -> list[Call]:
+        """Return those calls of the log that `only` chooses."""
+        with self._lock:
+            return [call for call in self.calls if only(call)]
 
     # --- the calls --------------------------------------------------------------------
 
     def open(self, name: str, flags: int, mode: int = 0o600, *, dir_fd: int | None = None) -> int:
         path = self._path(name, dir_fd)
-        call = Call("open", path, changing=bool(flags & os.O_CREAT))
+        call = Call("open", path, changing=bool(flags & (os.O_CREAT | os.O_TRUNC)))
         fd = self._make(call, lambda: self._files.open(name, flags, mode, dir_fd=dir_fd))
-        self._paths[fd] = path
-        if flags & os.O_WRONLY:
-            self._writing.add(fd)
+        with self._lock:
+            self._paths[fd] = path
+            self._written_to.discard(fd)
         return fd
 
     def read(self, fd: int, size: int) -> bytes:
-        self._want_power()
-        data = self._files.read(fd, size)
-        self.calls.append(Call("read", self._paths.get(fd, ""), size_bytes=len(data)))
-        return data
-
-    def write(self, fd: int, data: memoryview) -> int:
-        return self._written("write", fd, data, lambda part: self._files.write(fd, part))
-
-    def _written(
-        self, name: str, fd: int, data: memoryview, write: Callable[[memoryview], int]
-    ) -> int:
-        self._want_power()
-        fault = self._next_fault()
-        torn = isinstance(fault, ShortWrite) or (isinstance(fault, Fail | Stop) and fault.torn)
-        if torn:
-            data = data[: len(data) // 2 or 1]
-        written = write(data) if torn or fault is None else 0
-        call = Call(name, self._paths.get(fd, ""), changing=True, size_bytes=written, fault=fault)
-        self.calls.append(call)
-        self._befall(call)
-        return written
-
-    def sync(self, fd: int) -> None:
-        self._make(
-            Call("sync", self._paths.get(fd, ""), changing=True), lambda: self._files.sync(fd)
-        )
-
-    def close(self, fd: int) -> None:
-        path = self._paths.pop(fd, "")
-        changing = fd in self._writing
-        self._writing.discard(fd)
-        self._files.close(fd)  # also where it fails: the descriptor is gone either way
-        if not self.stopped:
-            self._make(Call("close", path, changing=changing), lambda: None)
+        return self._read("read", fd, lambda: self._files.read(fd, size))
 
     def read_at(self, fd: int, size: int, offset: int) -> bytes:
-        self._want_power()
-        data = self._files.read_at(fd, size, offset)
-        self.calls.append(Call("read_at", self._paths.get(fd, ""), size_bytes=len(data)))
-        return data
+        return self._read("read_at", fd, lambda: self._files.read_at(fd, size, offset))
+
+    def write(self, fd: int, data: memoryview) -> int:
+        return self._write("write", fd, data, lambda part: self._files.write(fd, part))
 
     def write_at(self, fd: int, data: memoryview, offset: int) -> int:
-        return self._written(
+        return self._write(
             "write_at", fd, data, lambda part: self._files.write_at(fd, part, offset)
         )
 
     def truncate(self, fd: int, size: int) -> None:
-        call = Call("truncate", self._paths.get(fd, ""), changing=True)
-        self._make(call, lambda: self._files.truncate(fd, size))
+        self._written_to.add(fd)
+        self._on(fd, "truncate", lambda: self._files.truncate(fd, size))
+
+    def sync(self, fd: int) -> None:
+        self._on(fd, "sync", lambda: self._files.sync(fd))
 
     def sync_data(self, fd: int) -> None:
-        call = Call("sync_data", self._paths.get(fd, ""), changing=True)
-        self._make(call, lambda: self._files.sync_data(fd))
+        self._on(fd, "sync_data", lambda: self._files.sync_data(fd))
 
     def sync_file_system(self, fd: int) -> None:
-        call = Call("sync_file_system", self._paths.get(fd, ""), changing=True)
-        self._make(call, lambda: self._files.sync_file_system(fd))
+        self._on(fd, "sync_file_system", lambda: self._files.sync_file_system(fd))
 
-    def link(self, old: str, new: str, *, old_fd: int, new_fd: int) -> None:
-        call = Call("link", self._path(old, old_fd), self._path(new, new_fd), changing=True)
-        self._make(call, lambda: self._files.link(old, new, old_fd=old_fd, new_fd=new_fd))
+    def close(self, fd: int) -> None:
+        with self._lock:  # before the call: the number may be another thread's right after it
+            path = self._paths.pop(fd, "")
+            written = fd in self._written_to
+            self._written_to.discard(fd)
+        self._files.close(fd)  # also where it fails: the descriptor is gone either way
+        if not self.stopped:
+            self._make(Call("close", path, changing=written), lambda: None)
 
     def lock(self, fd: int, *, shared: bool = False, wait: bool = True) -> bool:
         call = Call("lock", self._paths.get(fd, ""))
@@ -185,16 +218,18 @@ class FaultyFiles:
         return self._make(call, lambda: self._files.status_of(name, dir_fd=dir_fd))
 
     def set_mode(self, fd: int, mode: int) -> None:
-        call = Call("set_mode", self._paths.get(fd, ""), changing=True)
-        self._make(call, lambda: self._files.set_mode(fd, mode))
+        self._on(fd, "set_mode", lambda: self._files.set_mode(fd, mode))
 
     def set_mtime(self, fd: int, mtime_ns: int) -> None:
-        call = Call("set_mtime", self._paths.get(fd, ""), changing=True)
-        self._make(call, lambda: self._files.set_mtime(fd, mtime_ns))
+        self._on(fd, "set_mtime", lambda: self._files.set_mtime(fd, mtime_ns))
 
     def rename(self, old: str, new: str, *, old_fd: int, new_fd: int) -> None:
         call = Call("rename", self._path(old, old_fd), self._path(new, new_fd), changing=True)
         self._make(call, lambda: self._files.rename(old, new, old_fd=old_fd, new_fd=new_fd))
+
+    def link(self, old: str, new: str, *, old_fd: int, new_fd: int) -> None:
+        call = Call("link", self._path(old, old_fd), self._path(new, new_fd), changing=True)
+        self._make(call, lambda: self._files.link(old, new, old_fd=old_fd, new_fd=new_fd))
 
     def unlink(self, name: str, *, dir_fd: int) -> None:
         call = Call("unlink", self._path(name, dir_fd), changing=True)
@@ -213,33 +248,67 @@ class FaultyFiles:
 
     # --- faults -----------------------------------------------------------------------
 
+    def _on(self, fd: int, name: str, act: Callable[[], None]) -> None:
+        self._make(Call(name, self._paths.get(fd, ""), changing=True), act)
+
     def _make(self, call: Call, act: Callable[[], T]) -> T:
-        self._want_power()
-        if call.changing:
-            call = attrs.evolve(call, fault=self._next_fault())
-        self.calls.append(call)
+        call = self._begun(call)
+        self._note(call)
         self._befall(call)
         return act()
 
-    def _next_fault(self) -> Fault | None:
-        if self._fault is None:
-            return None
-        self._at -= 1
-        if self._at > 0:
-            return None
-        fault, self._fault = self._fault, None
-        return fault
+    def _read(self, name: str, fd: int, read: Callable[[], bytes]) -> bytes:
+        call = self._begun(Call(name, self._paths.get(fd, "")))
+        hit = isinstance(call.fault, Fail | Stop)
+        data = b"" if hit else read()
+        self._note(attrs.evolve(call, size_bytes=len(data)))
+        self._befall(call)
+        return data
 
-    def _befall(self, call: Call) -> None:
+    def _write(
+        self, name: str, fd: int, data: memoryview, write: Callable[[memoryview], int]
+    ) -> int:
+        self._written_to.add(fd)
+        call = self._begun(Call(name, self._paths.get(fd, ""), changing=True))
+        fault = call.fault
+        torn = isinstance(fault, ShortWrite) or (isinstance(fault, Fail | Stop) and fault.torn)
+        if torn:
+            data = data[: len(data) // 2 or 1]
+        written = write(data) if torn or fault is None else 0
+        self._note(attrs.evolve(call, size_bytes=written))
+        self._befall(call, written)
+        return written
+
+    def _begun(self, call: Call) -> Call:
+        """Return the call with what is to befall it; stop all calls from now on if that is it."""
+        with self._lock:
+            if self.stopped:
+                raise PowerOff
+            armed = self._armed
+            if armed is None or not armed.only(call):
+                return call
+            armed.left -= 1
+            if armed.left > 0:
+                return call
+            if not armed.sticky:
+                self._armed = None
+            self.stopped = isinstance(armed.fault, Stop)
+            return attrs.evolve(call, fault=armed.fault)
+
+    def _note(self, call: Call) -> None:
+        with self._lock:
+            self.calls.append(call)
+
+    def _befall(self, call: Call, written_bytes: int = 0) -> None:
+        error: BaseException
         if isinstance(call.fault, Stop):
-            self.stopped = True
-            raise PowerOff
-        if isinstance(call.fault, Fail):
-            raise OSError(call.fault.errno, os.strerror(call.fault.errno))
-
-    def _want_power(self) -> None:
-        if self.stopped:
-            raise PowerOff
+            error = PowerOff()
+        elif isinstance(call.fault, Fail):
+            error = OSError(call.fault.errno, os.strerror(call.fault.errno))
+        else:
+            return
+        vars(error)["written_bytes"] = written_bytes  # for a log that stands before these files
+        raise error
 
     def _path(self, name: str, dir_fd: int | None) -> str:
         return name if dir_fd is None else os.path.join(self._paths.get(dir_fd, ""), name)
