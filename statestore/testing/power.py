@@ -131,13 +131,14 @@ class PowerLog(ChangeLog):
     def _distinct(self, models: Collection[str], seed: int, since: int) -> Iterator[DiskState]:
         with self._mutex:
             events, born = list(self._events), dict(self._born)
-            folders: dict[Node, dict[str, Node]] = {
-                node: {} for node, content in born.items() if content.is_folder
-            }
         seen: set[tuple[int, bytes]] = set()
         for model in (one for one in MODELS if one in models):
             rng = random.Random(f"{seed} {model}")  # noqa: S311 # a sample, no secret
-            names = folders | {node: dict(held) for node, held in self._first_names.items()}
+            names: dict[Node, dict[str, Node]] = {
+                node: dict(self._first_names.get(node, {}))
+                for node, content in born.items()
+                if content.is_folder
+            }
             disk = Disk(born | self._first, names, ordered=model == "ext4")
             trees, promised = Trees(disk), []
             start = Promise(-1, "", None)  # before the first event, too, the power can go

@@ -216,6 +216,8 @@ def test_harder_models_allow_all_that_milder_ones_do(steps, seed):
             for model in MODELS
         }
 
+        together = {(len(one.acknowledged), one.digest) for one in log.states(seed=seed)}
+        assert together == set().union(*found.values())
         assert found["synced"] <= found["posix"]
         torn = {
             (len(one.acknowledged), one.digest)

@@ -1,0 +1,326 @@
+"""Whole stores over files that log, fail or forget, workloads for them, and what must be left."""
+
+import contextlib
+import itertools
+import os
+import random
+import shutil
+
+import attrs
+import pytest
+
+from statestore import Manager, Store
+from statestore.drivers import registered
+from statestore.drivers.directory import DirectoryDriver
+from statestore.files.calls import SystemFiles
+from statestore.managers import ConversationManager, TaskManager
+from statestore.models.documents import FrozenDict, freeze_mapping
+
+_SCHEME = "over"
+_FILES = {}
+_NUMBERS = itertools.count(1)
+
+
+class HastyFiles(SystemFiles):
+    """The system's files, never synced: for stores that no power cut meets."""
+
+    def sync(self, fd):
+        pass
+
+    sync_data = sync_file_system = sync
+
+
+def _open_over(options):
+    number, path = options.target.split(":", 1)
+    return DirectoryDriver(
+        path,
+        files=_FILES[int(number)],
+        format=options.format,
+        read_only=options.read_only,
+        allow_unsafe=options.allow_unsafe,
+        modes=options.modes,
+        clock=options.clock,
+    )
+
+
+with contextlib.suppress(Exception):  # once in a process, however often this is imported
+    registered.register(_SCHEME, _open_over)
+
+
+@attrs.frozen
+class Note:
+    """A record class of the host's own."""
+
+    id: str
+    text: str = ""
+    values: FrozenDict = attrs.field(factory=FrozenDict, converter=freeze_mapping)
+
+
+class World:
+    """A store over chosen files, with managers of three kinds."""
+
+    def __init__(self, path, files=None, **options):
+        self.path, self.files, self.options = str(path), files or HastyFiles(), options
+        self.open()
+
+    def open(self):
+        number = next(_NUMBERS)
+        _FILES[number] = self.files
+        try:
+            self.store = Store(f"{_SCHEME}:{number}:{self.path}", **self.options)
+        finally:
+            del _FILES[number]
+        try:
+            self.notes = self.store.register(Manager("notes", Note))
+            self.tasks = self.store.register(TaskManager())
+            self.talks = self.store.register(ConversationManager())
+        except BaseException:
+            self.drop()
+            raise
+        return self
+
+    def reopen(self):
+        self.store.close()
+        self.open()
+        assert not self.store.load_all().failures
+
+    def drop(self):
+        """Close the store without saving; also after its process has died."""
+        with contextlib.suppress(BaseException):
+            self.store._close()
+
+    @property
+    def driver(self):
+        return self.store._engine.driver
+
+    @property
+    def records(self):
+        """All live records by kind and id."""
+        return {
+            (kind, one.id): one for kind, manager in self.store.managers.items() for one in manager
+        }
+
+
+# --- workloads ------------------------------------------------------------------------
+
+
+def saves(world):
+    """One record after the other: made, changed, removed and made again."""
+    world.notes.add(Note("a", "first"))
+    yield
+    world.notes.update("a", text="second")
+    yield
+    world.notes.add(Note("../B", "another", {"n": 1}))
+    yield
+    world.notes.delete("a")
+    yield
+    world.notes.add(Note("a", "made again"))
+    yield
+    world.notes.delete("../B")
+    world.notes.update("a", text="")
+    yield
+
+
+def messages(world):
+    """A conversation that grows, at last by a large message."""
+    world.talks.create("Talk", id="c")
+    yield
+    for number in range(4):
+        world.talks.add_message("c", role="user", content=f"message {number}")
+        yield
+    world.talks.add_message("c", role="tool", content=random.Random(1).randbytes(9000).hex())
+    yield
+    world.talks.update("c", title="Renamed")
+    yield
+
+
+def batches(world):
+    """Records of several kinds together, made, changed and removed in one save."""
+    world.notes.add(Note("a", "one"))
+    world.notes.add(Note("b", "one"))
+    world.tasks.create("Task", id="t")
+    world.talks.create("Talk", id="c")
+    yield
+    world.notes.update("a", text="two")
+    world.notes.delete("b")
+    world.notes.add(Note("d", "two"))
+    world.tasks.update("t", title="Task two")
+    world.talks.add_message("c", role="user", content="two")
+    yield
+    world.notes.add(Note("b", "three"))
+    world.tasks.delete("t")
+    world.talks.delete("c")
+    yield
+
+
+def conversions(world):
+    """Records that change from one format to another, and are saved in a third."""
+    world.notes.add(Note("a", "one"))
+    world.notes.add(Note("b", "one"))
+    yield
+    world.store.convert("compact")
+    yield
+    world.notes.update("a", text="two")
+    yield
+    world.store.convert("yaml")
+    world.notes.delete("b")
+    yield
+    world.store.set_serializer("gzip")
+    world.notes.update("a", text="three")
+    yield
+    world.store.convert("json", kinds="notes")
+    yield
+
+
+def reopenings(world):
+    """A store that is closed and opened again between saves."""
+    world.notes.add(Note("a", "one"))
+    world.tasks.create("Task", id="t")
+    yield
+    world.reopen()
+    world.notes.update("a", text="two")
+    yield
+    world.reopen()
+    world.notes.delete("a")
+    world.tasks.update("t", title="Task two")
+    yield
+    world.reopen()
+    world.notes.add(Note("a", "three"))
+    yield
+
+
+def large(world):
+    """Values of many blocks."""
+    noise = random.Random(2)
+    world.notes.add(Note("a", noise.randbytes(60_000).hex()))
+    yield
+    world.notes.update("a", text=noise.randbytes(90_000).hex())
+    world.notes.add(Note("b", "small"))
+    yield
+    world.notes.update("a", text="small again")
+    yield
+
+
+WORKLOADS = {
+    one.__name__: one for one in (saves, messages, batches, conversions, reopenings, large)
+}
+
+
+def run(world, workload, log=None, *, snapshots=None):
+    """Do a workload with a save after each step; return the contents before and after each.
+
+    Sometimes it waits for the files, and sometimes not. `snapshots` are filled as it goes on.
+    """
+    chance = random.Random(1)
+    snapshots = [] if snapshots is None else snapshots
+    snapshots.append(world.records)
+    for _ in workload(world):
+        snapshots.append(world.records)
+        world.store.save_all()
+        if log is not None:
+            log.acknowledge(len(snapshots) - 1)
+        if chance.random() < 0.4:
+            world.store.flush()
+    world.store.close()
+    return snapshots
+
+
+# --- what must be left ----------------------------------------------------------------
+
+
+def contents(path, files=None):
+    """Return what a new process finds in a store, and whether its commits are atomic."""
+    world = World(path, files)
+    try:
+        report = world.store.load_all()
+        assert report.failures == (), report.failures
+        return world.records, world.driver.traits.atomic
+    finally:
+        world.drop()
+
+
+def is_allowed(found, old, new, *, atomic):
+    """Say whether a store has what it had before a step or after it: whole, or by record."""
+    if atomic:
+        return found in (old, new)
+    return all(found.get(key) in (old.get(key), new.get(key)) for key in {*found, *old, *new})
+
+
+def check(path, snapshots, acknowledged, *, ignoring=frozenset()):
+    """Check a store after a power cut: what was promised is there, and all goes on.
+
+    Return what was found, and whether commits are atomic.
+    """
+    old = snapshots[acknowledged]
+    new = snapshots[min(acknowledged + 1, len(snapshots) - 1)]
+    found, atomic = contents(path)
+    known = {key: one for key, one in found.items() if key not in ignoring}
+    assert is_allowed(known, old, new, atomic=atomic), _difference(known, old, new)
+
+    world = World(path)
+    try:
+        world.store.load_all(strict=True)
+        assert world.records == found, "opened again it is another"
+        if ("notes", "new") in found:
+            world.notes.delete("new")
+        world.notes.add(Note("new", "life goes on"))
+        world.store.save_all()
+        expected = world.records
+    finally:
+        world.drop()
+    again, _ = contents(path)
+    assert again == expected
+    return found, atomic
+
+
+def _difference(found, old, new):
+    keys = [
+        key for key in {*found, *old, *new} if found.get(key) not in (old.get(key), new.get(key))
+    ]
+    return f"neither old nor new: {sorted(keys) or 'a mixture of both'}"
+
+
+def verify_states(states, place, check_state):
+    """Build and check each state; return how many there were. Fails with what was done."""
+    count = 0
+    for count, state in enumerate(states, 1):
+        path = place / str(count)
+        state.build(path)
+        try:
+            check_state(path / "store", state)
+        except BaseException as error:
+            error.add_note(state.explain())
+            raise
+        shutil.rmtree(path)
+    return count
+
+
+class Tools:
+    """What the tests of this folder share."""
+
+    World, HastyFiles, Note = World, HastyFiles, Note
+    WORKLOADS = WORKLOADS
+    run, contents, check = staticmethod(run), staticmethod(contents), staticmethod(check)
+    is_allowed = staticmethod(is_allowed)
+    verify_states = staticmethod(verify_states)
+
+
+@pytest.fixture(scope="session")
+def crash():
+    return Tools
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """The root of a disk, on which the store will be the folder `store`."""
+    root = tmp_path / "disk"
+    root.mkdir()
+    return root
+
+
+@pytest.fixture
+def descriptors():
+    """Count the open descriptors of this process, where the system lists them."""
+    if not os.path.isdir("/proc/self/fd"):
+        return lambda: None
+    return lambda: len(os.listdir("/proc/self/fd"))
