@@ -87,13 +87,16 @@ class Folder:
 
     def status(self) -> os.stat_result:
         """Return the status of the folder itself."""
-        return self._files.status(self._fd)
+        try:
+            return self._files.status(self._fd)
+        except OSError as error:
+            raise StorageError.from_os(self.path, "look at", error) from error
 
     def holds(self, name: str, folder: Folder) -> bool:
         """Say whether `folder` is still the one that is at `name` in this one."""
         try:
             there, held = self._files.status_of(name, dir_fd=self._fd), folder.status()
-        except OSError:
+        except (OSError, StorageError):
             return False
         return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
 
