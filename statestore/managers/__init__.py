@@ -1,7 +1,7 @@
 """Managers: the live records of each kind and the operations of its domain."""
 
 from statestore.managers.conversations import Conversation, ConversationManager
-from statestore.managers.fields import extra_field
+from statestore.managers.fields import extra_field, items_field
 from statestore.managers.focus import Focus, FocusChain, FocusManager
 from statestore.managers.manager import Manager
 from statestore.managers.messages import (
@@ -16,6 +16,7 @@ from statestore.managers.messages import (
 from statestore.managers.sessions import Session, SessionManager, SessionMode, SessionStatus
 from statestore.managers.tasks import LogEntry, Progress, Task, TaskManager, TaskStatus
 from statestore.models.documents import FrozenDict
+from statestore.models.sequences import Items
 
 __all__ = [
     "Conversation",
@@ -24,6 +25,7 @@ __all__ = [
     "FocusChain",
     "FocusManager",
     "FrozenDict",
+    "Items",
     "LogEntry",
     "Manager",
     "Message",
@@ -39,6 +41,7 @@ __all__ = [
     "ToolCall",
     "extra_field",
     "image_part",
+    "items_field",
     "text_part",
     "tool_result_part",
     "tool_use_part",

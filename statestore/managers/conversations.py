@@ -13,15 +13,20 @@ from statestore.managers.domain import DomainManager
 from statestore.managers.fields import (
     extra_field,
     id_field,
-    items_field,
     mapping_field,
     text_field,
     texts_field,
     time_field,
+    to_items,
 )
 from statestore.managers.ids import new_id
 from statestore.managers.messages import Message
 from statestore.models.documents import FrozenDict
+from statestore.models.sequences import Items
+
+
+def _to_messages(value: Iterable[Message]) -> Items[Message]:
+    return to_items(value, Message)
 
 
 @attrs.frozen
@@ -42,7 +47,7 @@ class Conversation:
     created_at: datetime = time_field()
     updated_at: datetime = time_field()
     extra: FrozenDict = extra_field()
-    messages: tuple[Message, ...] = items_field(Message)
+    messages: Items[Message] = attrs.field(factory=Items, kw_only=True, converter=_to_messages)
 
 
 class ConversationManager(DomainManager[Conversation]):
@@ -99,9 +104,11 @@ class ConversationManager(DomainManager[Conversation]):
         Raises:
             RecordNotFound, InvalidRecord: as they say; nothing was added.
         """
+        more = list(messages)
         with self._changing():
-            current = self[self._id(conversation)]
-            return self.update(current.id, messages=(*current.messages, *messages))
+            old = self[self._id(conversation)]
+            grown = self._made(old.id, lambda: old.messages.extended(more))
+            return self.update(old.id, messages=grown)
 
     def _made_message(self, conversation_id: str, /, **fields: Any) -> Message:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -14,6 +14,9 @@ from statestore.managers.immutability import FROZEN
 from statestore.managers.shapes import EXTRA
 from statestore.models.documents import FrozenDict, freeze, freeze_mapping
 from statestore.models.keys import check_id
+from statestore.models.sequences import Items
+
+T = TypeVar("T")
 
 
 def id_field() -> Any:
@@ -107,15 +110,24 @@ def texts_field() -> Any:
 
 
 def items_field(item: type) -> Any:
-    """Return a field that takes any number of `item`, kept in a tuple."""
+    """Return a field that takes any number of `item`, kept as `Items`: adding to them is cheap.
 
-    def convert(value: Iterable[Any]) -> tuple[Any, ...]:
-        items = tuple(value)
-        if not all(type(one) is item for one in items):  # nor a subclass: what it adds is lost
-            raise TypeError(f"items of type {item.__name__} are wanted")
-        return items
+    For a frozen class of your own, as its last field: `entries: Items[Entry] = items_field(Entry)`.
+    A subclass of `item` is refused, as what it adds would be lost. A save after `update(id,
+    entries=record.entries.extended([entry]))` writes the entry, not the whole record.
+    """
+    return attrs.field(factory=Items, kw_only=True, converter=lambda value: to_items(value, item))
 
-    return attrs.field(factory=tuple, kw_only=True, converter=convert)
+
+def to_items(value: Iterable[T], item: type[T]) -> Items[T]:
+    """Return `value` as items that are checked to be of the class `item`: what a field converts by.
+
+    Raises:
+        TypeError: some are of another class, or of a subclass.
+    """
+    if isinstance(value, Items) and value.item_class is item:
+        return value  # each was checked when it came in
+    return Items(value, item)
 
 
 def time_field(*, optional: bool = False) -> Any:

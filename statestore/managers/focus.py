@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,15 +14,16 @@ from statestore.managers.fields import (
     extra_field,
     id_field,
     integer_field,
-    items_field,
     made_id_field,
     mapping_field,
     text_field,
     texts_field,
     time_field,
+    to_items,
 )
 from statestore.managers.ids import new_id
 from statestore.models.documents import FrozenDict, freeze_mapping
+from statestore.models.sequences import Items
 
 FOCUS_TYPES = (
     "file",
@@ -69,6 +70,10 @@ class Focus:
             raise TypeError("children takes a tuple of Focus")
 
 
+def _to_focuses(value: Iterable[Focus]) -> Items[Focus]:
+    return to_items(value, Focus)
+
+
 @attrs.frozen
 class FocusChain:
     """The things that an agent has its mind on, the newest last.
@@ -88,7 +93,7 @@ class FocusChain:
     created_at: datetime = time_field()
     updated_at: datetime = time_field()
     extra: FrozenDict = extra_field()
-    focuses: tuple[Focus, ...] = items_field(Focus)
+    focuses: Items[Focus] = attrs.field(factory=Items, kw_only=True, converter=_to_focuses)
 
     @property
     def current(self) -> Focus | None:
@@ -140,8 +145,7 @@ class FocusManager(DomainManager[FocusChain]):
             current = self[id]
             older = current.focuses
             if current.max_size and len(older) >= current.max_size:
-                older = tuple(o for o in older if o.expires_at is None or o.expires_at > now)
-                older = older[max(0, len(older) + 1 - current.max_size) :]
-            focuses = (*older, focus)
-            self.update(id, focuses=focuses, current_id=focus.id)
+                fresh = [o for o in older if o.expires_at is None or o.expires_at > now]
+                older = Items(fresh[max(0, len(fresh) + 1 - current.max_size) :], Focus)
+            self.update(id, focuses=older.extended([focus]), current_id=focus.id)
         return focus

@@ -20,6 +20,7 @@ from typing import (
 import attrs
 
 from statestore.models.documents import FrozenDict
+from statestore.models.sequences import Items
 
 FROZEN = "statestore.frozen"
 """Metadata of a field whose value is frozen on the way in, whatever its type says."""
@@ -42,7 +43,7 @@ def _is_immutable(type_: object, seen: set[object]) -> bool:
         return True
     if origin is Annotated:
         return _is_immutable(args[0], seen)
-    if origin in (Union, UnionType, tuple, frozenset):
+    if origin in (Union, UnionType, tuple, frozenset, Items):
         return all(_is_immutable(arg, seen) for arg in args)
     if not isinstance(type_, type):
         return False

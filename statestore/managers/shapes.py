@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import uuid
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from functools import partial
 from pathlib import Path, PurePath
-from types import NoneType, UnionType
 from typing import (
-    Annotated,
     Any,
     Union,
     cast,
@@ -29,7 +27,9 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from cattrs.strategies import configure_union_passthrough
 
 from statestore.errors import EncodeError
+from statestore.managers.lists import list_checks
 from statestore.models.documents import FrozenDict, freeze_mapping
+from statestore.models.sequences import Items
 from statestore.models.times import format_time, parse_time
 
 EXTRA = "statestore.extra"
@@ -84,6 +84,8 @@ def _made_converter(*, detailed: bool) -> cattrs.Converter:
     converter.register_structure_hook_func(_is_frozen_dict, _to_frozen_dict)
     configure_union_passthrough(Union[str, int, float, bool, None], converter)  # noqa: UP007 # a runtime value
     converter.register_unstructure_hook_factory(_is_set, _set_writer)
+    converter.register_unstructure_hook_factory(is_items, _items_writer)
+    converter.register_structure_hook_factory(is_items, _items_reader)
     converter.register_unstructure_hook_factory(attrs.has, _attrs_writer)
     converter.register_structure_hook_factory(attrs.has, _attrs_reader)
     return converter
@@ -96,7 +98,7 @@ def _attrs_writer(cls: type, converter: cattrs.Converter) -> Callable[[Any], dic
         converter.register_unstructure_hook(enum, _from_enum)
     write_fields: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(cls, converter)
     extra = extra_field_of(cls)
-    lists = _list_checks(cls, hints)
+    lists = list_checks(cls, hints)
 
     plain = get_origin(cls) or cls
 
@@ -142,7 +144,7 @@ def _attrs_reader(cls: type, converter: cattrs.Converter) -> Callable[[Any, Any]
     read: Callable[[Any, Any], Any] = make_dict_structure_fn(cls, converter)
     extra = extra_field_of(cls)
     names = frozenset(field.name for field in attrs.fields(cls) if field.init)
-    lists = _list_checks(cls, hints)
+    lists = list_checks(cls, hints)
 
     def checked(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
@@ -179,47 +181,6 @@ def extra_field_of(cls: type) -> str | None:
         if field.metadata.get(EXTRA):
             return str(field.name)
     return None
-
-
-def _list_checks(cls: type, hints: Mapping[str, Any]) -> dict[str, Callable[[Any], bool]]:
-    names = [field.name for field in attrs.fields(cls) if field.init]
-    checks = {name: _list_check(hints[name]) for name in names}
-    return {name: check for name, check in checks.items() if check is not None}
-
-
-def _list_check(type_: object) -> Callable[[Any], bool] | None:
-    """Return what says that a text or a mapping is where a type wants a list, however deep.
-
-    Python takes both apart as if they were lists. None for a type in which there are no lists.
-    """
-    origin, args = get_origin(type_), get_args(type_)
-    if origin is Annotated:
-        return _list_check(args[0])
-    if origin in (Union, UnionType):
-        members = [arg for arg in args if arg is not NoneType]
-        return _list_check(members[0]) if len(members) == 1 else None
-    plain = origin or type_
-    if not isinstance(plain, type):
-        return None
-    if issubclass(plain, Mapping):
-        inner = _list_check(args[1]) if len(args) == 2 else None
-        if inner is None:
-            return None
-        return lambda value: isinstance(value, dict) and any(map(inner, value.values()))
-    if not issubclass(plain, Sequence | Set) or issubclass(plain, str | bytes):
-        return None
-    checks = [_list_check(arg) for arg in args if arg is not Ellipsis]
-    if not any(checks):
-        return lambda value: isinstance(value, str | dict)
-
-    def lacks_list(value: Any) -> bool:
-        if not isinstance(value, list | tuple):
-            return isinstance(value, str | dict)
-        of_items = checks * len(value) if len(checks) == 1 else checks
-        pairs = zip(of_items, value, strict=False)  # a wrong number is told by whoever reads it
-        return any(check is not None and check(one) for check, one in pairs)
-
-    return lacks_list
 
 
 def _exactly(wanted: type, value: Any, _: Any) -> Any:
@@ -327,6 +288,29 @@ def _to_frozen_dict(value: Any, type_: Any) -> FrozenDict:
 def _is_set(type_: object) -> bool:
     plain = get_origin(type_) or type_
     return isinstance(plain, type) and issubclass(plain, Set)
+
+
+def is_items(type_: object) -> bool:
+    """Say whether a type is that of a growing field."""
+    return (get_origin(type_) or type_) is Items
+
+
+def _items_writer(type_: Any, converter: cattrs.Converter) -> Callable[[Any], list[Any]]:
+    write = converter.get_unstructure_hook(item_type(type_))
+    return lambda value: [write(one) for one in value]
+
+
+def _items_reader(type_: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Items[Any]]:
+    item = item_type(type_)
+    whole = tuple[item, ...]  # type: ignore[valid-type]  # a runtime value
+    read = converter.get_structure_hook(whole)
+    item_class = item if isinstance(item, type) and get_origin(item) is None else None
+    return lambda value, _: Items(read(value, whole), item_class)
+
+
+def item_type(type_: object) -> Any:
+    """Return the type of the items of a growing field."""
+    return (*get_args(type_), Any)[0]
 
 
 def _set_writer(type_: Any, converter: cattrs.Converter) -> Callable[[Any], list[Any]]:

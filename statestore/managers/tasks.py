@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,16 +15,17 @@ from statestore.managers.fields import (
     extra_field,
     id_field,
     integer_field,
-    items_field,
     json_field,
     mapping_field,
     number_field,
     text_field,
     texts_field,
     time_field,
+    to_items,
 )
 from statestore.managers.ids import new_id
 from statestore.models.documents import FrozenDict
+from statestore.models.sequences import Items
 
 
 class TaskStatus(StrEnum):
@@ -75,6 +76,10 @@ def _to_progress(value: object) -> Progress:
     return value
 
 
+def _to_logs(value: Iterable[LogEntry]) -> Items[LogEntry]:
+    return to_items(value, LogEntry)
+
+
 @attrs.frozen
 class Task:
     """A piece of work.
@@ -108,7 +113,7 @@ class Task:
     started_at: datetime | None = time_field(optional=True)
     completed_at: datetime | None = time_field(optional=True)
     extra: FrozenDict = extra_field()
-    logs: tuple[LogEntry, ...] = items_field(LogEntry)
+    logs: Items[LogEntry] = attrs.field(factory=Items, kw_only=True, converter=_to_logs)
 
 
 class TaskManager(DomainManager[Task]):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 from statestore.errors import EncodeError
+from statestore.models.sequences import Items
 
 Json: TypeAlias = (
     "None | bool | int | float | str | list[Json] | tuple[Json, ...] | Mapping[str, Json]"
@@ -190,7 +191,7 @@ def _freeze(value: Any) -> Any:
         return value
     if isinstance(value, Mapping):
         return FrozenDict({key: _freeze(item) for key, item in value.items()})
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | Items):
         return tuple([_freeze(item) for item in value])
     return value
 
@@ -213,6 +214,6 @@ def thaw(value: Any) -> Any:
     """Return `value` with plain dicts and lists for mappings and sequences: a copy to work on."""
     if isinstance(value, Mapping):
         return {key: thaw(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | Items):
         return [thaw(item) for item in value]
     return value

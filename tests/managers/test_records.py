@@ -29,6 +29,7 @@ from statestore.managers import (
 from statestore.managers.codec import Codec
 from statestore.managers.messages import Content
 from statestore.managers.shapes import EXTRA
+from statestore.models.sequences import Items
 
 MANAGERS = [SessionManager, ConversationManager, FocusManager, TaskManager]
 CLASSES = [Session, Conversation, FocusChain, Task]
@@ -73,7 +74,7 @@ def value_for(cls, name, type_, number, depth):
         type_ = typing.get_args(type_)[0]
     if type_ in plain:
         return plain[type_]
-    if typing.get_origin(type_) is tuple:
+    if typing.get_origin(type_) in (tuple, Items):
         item = typing.get_args(type_)[0]
         count = 0 if depth > 2 else 2
         return tuple(item(**field_values(item, depth + 1)) for _ in range(count))
