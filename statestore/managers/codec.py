@@ -21,8 +21,11 @@ import orjson
 
 from statestore.errors import EncodeError, NotARecordClass, StateStoreError
 from statestore.managers.immutability import is_immutable
+from statestore.managers.patches import Patcher
 from statestore.managers.shapes import Misfit, extra_field_of, shape_converter
+from statestore.models.changes import Patch
 from statestore.models.documents import FrozenDict, check_document, freeze_mapping
+from statestore.models.keys import Key
 
 R = TypeVar("R")
 
@@ -61,6 +64,7 @@ class Codec(Generic[R]):
             self._encode = shape_converter(detailed=False).get_unstructure_hook(record_class)
             self._decode = shape_converter(detailed=False).get_structure_hook(record_class)
             self._explain = shape_converter(detailed=True).get_structure_hook(record_class)
+            self._patcher = Patcher(record_class) if self.is_immutable else None
         except cattrs.errors.StructureHandlerNotFoundError as error:
             raise NotARecordClass(name, str(error)) from error
         except NameError as error:
@@ -98,6 +102,17 @@ class Codec(Generic[R]):
         except Exception as error:
             raise Misfit(self._problems(document, error)) from error
         return record, unknown
+
+    def patch(self, key: Key, old: R, new: R, *, check: bool) -> Patch | None:
+        """Return what makes the document of `new` from that of `old`, if it is a small change.
+
+        See `Patcher.patch`.
+        """
+        return None if self._patcher is None else self._patcher.patch(key, old, new, check=check)
+
+    def knows(self, document: Mapping[str, Any]) -> bool:
+        """Say whether the class has a field, or a place, for each field of a document."""
+        return self._extra is not None or self._names.issuperset(document)
 
     def check_round_trip(self, record: R, document: Mapping[str, Any]) -> None:
         """Check that a record will be read back from its document as the same.

@@ -27,7 +27,7 @@ from statestore.errors import (
 from statestore.managers.codec import Codec
 from statestore.managers.ids import new_id
 from statestore.managers.shapes import Misfit
-from statestore.models.changes import Delete, Put, Stored
+from statestore.models.changes import Delete, Patch, Put, Stored
 from statestore.models.documents import FrozenDict, check_document
 from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.models.managed import Loaded, Pending
@@ -49,11 +49,15 @@ T = TypeVar("T")
 class _Saved:
     """What is known to be stored of a record.
 
-    `token` is the record itself where it cannot change, else a digest of its document.
+    `token` is the record itself where it cannot change, else a digest of its document. `is_exact`
+    says that the stored document is what is written of it now, with unknown fields if
+    `has_unknown`: then a patch is enough.
     """
 
     token: object
     revision: Revision
+    is_exact: bool = False
+    has_unknown: bool = False
 
 
 class Manager(Generic[R]):
@@ -287,7 +291,9 @@ class Manager(Generic[R]):
                 self._unknown.pop(id, None)
                 clean = id not in self._live
             else:
-                self._saved[id] = _Saved(pending.token, revision)
+                self._saved[id] = _Saved(
+                    pending.token, revision, is_exact=True, has_unknown=self._has_unknown(pending)
+                )
                 clean = self._live.get(id) is pending.token
             if clean:
                 self._touched.discard(id)
@@ -324,7 +330,7 @@ class Manager(Generic[R]):
             self._saved = {
                 **{id: saved for id, saved in self._saved.items() if id in stays},
                 **{
-                    id: _Saved(one.token, one.revision)
+                    id: _Saved(one.token, one.revision, one.is_exact, bool(one.unknown))
                     for id, one in loaded.items()
                     if id not in stays
                 },
@@ -386,7 +392,7 @@ class Manager(Generic[R]):
             return id.id
         raise RecordNotFound(self.kind, f"<{type(id).__name__}>")
 
-    def _made(self, id: str, make: Callable[[], R]) -> R:
+    def _made(self, id: str, make: Callable[[], T]) -> T:
         try:
             return make()
         except StateStoreError:
@@ -427,6 +433,9 @@ class Manager(Generic[R]):
             return None
         if record.id != id:
             raise EncodeError("$.id", "the id of a record was changed in place")
+        patch = self._patch(key, saved, record)
+        if saved is not None and patch is not None:
+            return Pending(patch, saved.revision, record)
         document = {**self._codec.encode(record), **self._unknown.get(id, {})}
         token: object = record
         if not self._codec.is_immutable:
@@ -437,6 +446,20 @@ class Manager(Generic[R]):
         if self._wants_round_trip:
             self._codec.check_round_trip(record, document)
         return Pending(Put(key, document, self.schema), saved.revision if saved else 0, token)
+
+    def _patch(self, key: Key, saved: _Saved | None, record: R) -> Patch | None:
+        if saved is None or not saved.is_exact or not self._codec.is_immutable:
+            return None
+        if saved.has_unknown != (key.id in self._unknown):
+            return None  # it was deleted and made anew, without the fields that nobody knows
+        old = cast(R, saved.token)
+        return self._codec.patch(key, old, record, check=self._wants_round_trip)
+
+    def _has_unknown(self, pending: Pending) -> bool:
+        if isinstance(pending.change, Put):
+            return not self._codec.knows(pending.change.document)
+        saved = self._saved.get(pending.change.key.id)
+        return saved is not None and saved.has_unknown
 
     _wants_round_trip = True
     """Whether a save makes sure that each record will be read back; not needed where the class

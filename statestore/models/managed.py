@@ -7,7 +7,7 @@ from typing import Protocol
 
 import attrs
 
-from statestore.models.changes import Delete, Put, Stored
+from statestore.models.changes import Delete, Patch, Put, Stored
 from statestore.models.keys import Revision
 from statestore.models.reports import Failure
 
@@ -19,19 +19,24 @@ class Pending:
     `token` is the manager's own: it tells which state of the record the change holds.
     """
 
-    change: Put | Delete
+    change: Put | Patch | Delete
     expected: Revision
     token: object
 
 
 @attrs.frozen
 class Loaded:
-    """A stored record as an object of its class, with what the class has no field for."""
+    """A stored record as an object of its class, with what the class has no field for.
+
+    `is_exact` says that the stored document is known to be what the manager writes of the record,
+    so that a patch of it gives what it would write next.
+    """
 
     record: object
     revision: Revision
     unknown: Mapping[str, object]
     token: object
+    is_exact: bool = False
 
 
 class RecordManager(Protocol):
