@@ -14,6 +14,7 @@ import attrs
 
 from statestore.drivers.driver import Clock, Driver, utc_now
 from statestore.engine.callbacks import Callbacks, Event
+from statestore.engine.collecting import collector_paused
 from statestore.errors import (
     CallbackFailed,
     CommitRefused,
@@ -281,7 +282,8 @@ class Engine:
             started = time.monotonic()
             failures: list[Failure] = []
             notes: list[str] = []
-            read = self._read(self._chosen(kinds), failures, notes)
+            with collector_paused():
+                read = self._read(self._chosen(kinds), failures, notes)
             kept = self._adopt(read, discard=discard)
             self._loaded = self._loaded or kinds is None
             return LoadReport(

@@ -20,6 +20,7 @@ import cattrs
 import orjson
 
 from statestore.errors import EncodeError, NotARecordClass, StateStoreError
+from statestore.managers.columns import Columns, columns_of
 from statestore.managers.immutability import is_immutable
 from statestore.managers.patches import Patcher
 from statestore.managers.shapes import Misfit, extra_field_of, shape_converter
@@ -64,6 +65,7 @@ class Codec(Generic[R]):
             self._encode = shape_converter(detailed=False).get_unstructure_hook(record_class)
             self._decode = shape_converter(detailed=False).get_structure_hook(record_class)
             self._explain = shape_converter(detailed=True).get_structure_hook(record_class)
+            self._columns: Columns[R] | None = columns_of(record_class)
             self._patcher = Patcher(record_class) if self.is_immutable else None
         except cattrs.errors.StructureHandlerNotFoundError as error:
             raise NotARecordClass(name, str(error)) from error
@@ -86,6 +88,18 @@ class Codec(Generic[R]):
             reason = f"its class cannot be written ({type(error).__name__})"
             raise EncodeError("$", reason) from error
         return encoded
+
+    def read_exact(self, document: Mapping[str, Any]) -> R | None:
+        """Return the record that a document holds, if it is what `encode` gives of it.
+
+        None says nothing: it may be so all the same, or the document may not even fit the class.
+        """
+        if self._columns is None:
+            return None
+        try:
+            return self._columns.read([document])[0]
+        except Exception:  # noqa: BLE001 # the strict way, `decode`, says what is wrong and where
+            return None
 
     def decode(self, document: Mapping[str, Any]) -> tuple[R, FrozenDict]:
         """Return the record that a document holds, and its fields that the class has none for.

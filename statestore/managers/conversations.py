@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from statestore.errors import InvalidRecord
+from statestore.managers.columns import COLUMN, items_column, read_in_columns
 from statestore.managers.domain import DomainManager
 from statestore.managers.fields import (
     extra_field,
@@ -29,6 +30,7 @@ def _to_messages(value: Iterable[Message]) -> Items[Message]:
     return to_items(value, Message)
 
 
+@read_in_columns
 @attrs.frozen
 class Conversation:
     """Messages in their order, and what they belong to.
@@ -47,7 +49,12 @@ class Conversation:
     created_at: datetime = time_field()
     updated_at: datetime = time_field()
     extra: FrozenDict = extra_field()
-    messages: Items[Message] = attrs.field(factory=Items, kw_only=True, converter=_to_messages)
+    messages: Items[Message] = attrs.field(
+        factory=Items,
+        kw_only=True,
+        converter=_to_messages,
+        metadata={COLUMN: items_column(Message)},
+    )
 
 
 class ConversationManager(DomainManager[Conversation]):

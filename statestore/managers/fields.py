@@ -5,10 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from enum import Enum
+from types import NoneType
 from typing import Any, TypeVar
 
 import attrs
 
+from statestore.managers.columns import (
+    COLUMN,
+    choice_column,
+    id_column,
+    json_column,
+    mapping_column,
+    number_column,
+    plain_column,
+    texts_column,
+    time_column,
+)
 from statestore.managers.ids import new_id
 from statestore.managers.immutability import FROZEN
 from statestore.managers.shapes import EXTRA
@@ -21,19 +34,30 @@ T = TypeVar("T")
 
 def id_field() -> Any:
     """Return the field of a record's id: any text that can be stored."""
-    return attrs.field(validator=lambda _, __, value: check_id(value))
+    return attrs.field(validator=lambda _, __, value: check_id(value), metadata={COLUMN: id_column})
 
 
 def made_id_field() -> Any:
     """Return the field of the id of a part of a record: by default a new one."""
-    return attrs.field(factory=new_id, kw_only=True, validator=lambda _, __, value: check_id(value))
+    return attrs.field(
+        factory=new_id,
+        kw_only=True,
+        validator=lambda _, __, value: check_id(value),
+        metadata={COLUMN: id_column},
+    )
 
 
 def text_field(default: str | None = "") -> Any:
     """Return a field that takes a text; also None, if that is the default."""
     if default is None:
-        return attrs.field(default=None, kw_only=True, validator=_optional(str))
-    return attrs.field(default=default, kw_only=True, validator=_instance(str))
+        column = plain_column(str, NoneType)
+        return attrs.field(
+            default=None, kw_only=True, validator=_optional(str), metadata={COLUMN: column}
+        )
+    column = plain_column(str)
+    return attrs.field(
+        default=default, kw_only=True, validator=_instance(str), metadata={COLUMN: column}
+    )
 
 
 def number_field(
@@ -54,6 +78,7 @@ def number_field(
         kw_only=True,
         converter=lambda value: float(value) if type(value) is int else value,
         validator=check,
+        metadata={COLUMN: number_column(float, low, high, optional=default is None)},
     )
 
 
@@ -68,30 +93,43 @@ def integer_field(default: int | None, *, low: int | None = None, high: int | No
         if (low is not None and value < low) or (high is not None and value > high):
             raise ValueError(f"{attribute.name} takes an integer from {low} to {high}")
 
-    return attrs.field(default=default, kw_only=True, validator=check)
+    column = number_column(int, low, high, optional=default is None)
+    return attrs.field(default=default, kw_only=True, validator=check, metadata={COLUMN: column})
 
 
-def choice_field(choices: type, default: Any) -> Any:
+def choice_field(choices: type[Enum], default: Any) -> Any:
     """Return a field that takes a member of an enum, or its value."""
 
     def convert(value: object) -> Any:
         try:
             return choices(value)
         except ValueError:
-            known = ", ".join(str(member.value) for member in choices)  # type: ignore[attr-defined]  # an enum class
+            known = ", ".join(str(member.value) for member in choices)
             raise ValueError(f"{choices.__name__} is one of: {known}") from None
 
-    return attrs.field(default=default, kw_only=True, converter=convert)
+    return attrs.field(
+        default=default,
+        kw_only=True,
+        converter=convert,
+        metadata={COLUMN: choice_column(choices)},
+    )
 
 
 def mapping_field() -> Any:
     """Return a field that takes a mapping of the host's own and freezes a copy of it."""
-    return attrs.field(factory=FrozenDict, kw_only=True, converter=freeze_mapping)
+    return attrs.field(
+        factory=FrozenDict,
+        kw_only=True,
+        converter=freeze_mapping,
+        metadata={COLUMN: mapping_column},
+    )
 
 
 def json_field() -> Any:
     """Return a field that takes any JSON value of the host's own and freezes a copy of it."""
-    return attrs.field(default=None, kw_only=True, converter=freeze, metadata={FROZEN: True})
+    return attrs.field(
+        default=None, kw_only=True, converter=freeze, metadata={FROZEN: True, COLUMN: json_column}
+    )
 
 
 def extra_field() -> Any:
@@ -106,7 +144,9 @@ def extra_field() -> Any:
 
 def texts_field() -> Any:
     """Return a field that takes texts: tags, ids. A text alone is refused, not taken apart."""
-    return attrs.field(factory=tuple, kw_only=True, converter=_to_texts)
+    return attrs.field(
+        factory=tuple, kw_only=True, converter=_to_texts, metadata={COLUMN: texts_column}
+    )
 
 
 def items_field(item: type) -> Any:
@@ -141,7 +181,8 @@ def time_field(*, optional: bool = False) -> Any:
         return value.astimezone(UTC)
 
     factory: Callable[[], datetime | None] = (lambda: None) if optional else _now
-    return attrs.field(factory=factory, kw_only=True, converter=convert)
+    column = time_column(optional=optional)
+    return attrs.field(factory=factory, kw_only=True, converter=convert, metadata={COLUMN: column})
 
 
 def _now() -> datetime:

@@ -9,6 +9,13 @@ from typing import Any
 import attrs
 
 from statestore.errors import InvalidRecord
+from statestore.managers.columns import (
+    COLUMN,
+    items_column,
+    list_column,
+    read_in_columns,
+    read_objects,
+)
 from statestore.managers.domain import DomainManager
 from statestore.managers.fields import (
     extra_field,
@@ -43,6 +50,11 @@ LOW, NORMAL, HIGH, CRITICAL = 1, 5, 10, 20
 """The usual priorities of a focus; any number from 1 to 20 is taken."""
 
 
+def _read_children(documents: list[Any]) -> tuple[Focus, ...]:
+    return tuple(read_objects(Focus, documents))
+
+
+@read_in_columns
 @attrs.frozen
 class Focus:
     """One thing that an agent has its mind on, with those below it as a tree.
@@ -62,7 +74,9 @@ class Focus:
     updated_at: datetime = time_field()
     expires_at: datetime | None = time_field(optional=True)
     extra: FrozenDict = extra_field()
-    children: tuple[Focus, ...] = attrs.field(factory=tuple, kw_only=True)
+    children: tuple[Focus, ...] = attrs.field(
+        factory=tuple, kw_only=True, metadata={COLUMN: list_column(_read_children)}
+    )
 
     @children.validator
     def _want_focuses(self, _: object, value: object) -> None:
@@ -74,6 +88,7 @@ def _to_focuses(value: Iterable[Focus]) -> Items[Focus]:
     return to_items(value, Focus)
 
 
+@read_in_columns
 @attrs.frozen
 class FocusChain:
     """The things that an agent has its mind on, the newest last.
@@ -93,7 +108,9 @@ class FocusChain:
     created_at: datetime = time_field()
     updated_at: datetime = time_field()
     extra: FrozenDict = extra_field()
-    focuses: Items[Focus] = attrs.field(factory=Items, kw_only=True, converter=_to_focuses)
+    focuses: Items[Focus] = attrs.field(
+        factory=Items, kw_only=True, converter=_to_focuses, metadata={COLUMN: items_column(Focus)}
+    )
 
     @property
     def current(self) -> Focus | None:

@@ -303,6 +303,10 @@ class Manager(Generic[R]):
         key = stored.key
         if stored.schema > self.schema:
             raise NewerSchema(key.kind, key.id, stored.schema, self.schema)
+        exact = self._codec.read_exact(stored.document)
+        if exact is not None:
+            is_exact = stored.schema == self.schema
+            return Loaded(exact, stored.revision, FrozenDict(), exact, is_exact)
         try:
             record, unknown = self._codec.decode(stored.document)
         except Misfit as error:

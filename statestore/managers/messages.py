@@ -6,12 +6,20 @@ convenient attributes. Whatever a provider adds to them stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import NoneType
 from typing import Any, TypeAlias
 
 import attrs
 
+from statestore.managers.columns import (
+    COLUMN,
+    Unusual,
+    filled_column,
+    list_column,
+    read_in_columns,
+)
 from statestore.managers.fields import (
     extra_field,
     integer_field,
@@ -150,6 +158,19 @@ def _to_tool_calls(value: Iterable[Mapping[str, Any]] | None) -> tuple[ToolCall,
     )
 
 
+def _content_column(values: Sequence[Any]) -> Iterable[Any]:
+    types = set(map(type, values))
+    if types <= {str, NoneType}:
+        return values
+    if not types <= {str, NoneType, list}:
+        raise Unusual
+    return map(to_content, values)
+
+
+def _read_tool_calls(values: list[Any]) -> tuple[ToolCall, ...]:
+    return _to_tool_calls(values)
+
+
 own_shape(Content, write=lambda content: content, read=to_content)
 
 
@@ -160,9 +181,10 @@ def role_field() -> Any:
         if type(value) is not str or not value:
             raise TypeError("role takes a text: system, user, assistant, tool, …")
 
-    return attrs.field(kw_only=True, validator=check)
+    return attrs.field(kw_only=True, validator=check, metadata={COLUMN: filled_column})
 
 
+@read_in_columns
 @attrs.frozen
 class Message:
     """One message of a conversation.
@@ -174,10 +196,15 @@ class Message:
 
     id: str = made_id_field()
     role: str = role_field()
-    content: Content = attrs.field(default="", kw_only=True, converter=to_content)
+    content: Content = attrs.field(
+        default="", kw_only=True, converter=to_content, metadata={COLUMN: _content_column}
+    )
     name: str | None = text_field(None)
     tool_calls: tuple[ToolCall, ...] = attrs.field(
-        default=(), kw_only=True, converter=_to_tool_calls
+        default=(),
+        kw_only=True,
+        converter=_to_tool_calls,
+        metadata={COLUMN: list_column(_read_tool_calls)},
     )
     tool_call_id: str | None = text_field(None)
     tokens: int | None = integer_field(None, low=0)

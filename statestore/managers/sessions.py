@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from statestore.managers.columns import read_in_columns
 from statestore.managers.domain import DomainManager
 from statestore.managers.fields import (
     choice_field,
@@ -44,6 +45,7 @@ class SessionStatus(StrEnum):
     FAILED = "failed"
 
 
+@read_in_columns
 @attrs.frozen
 class Session:
     """A span of work of an agent on a project.

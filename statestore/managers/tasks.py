@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from statestore.managers.columns import COLUMN, items_column, object_column, read_in_columns
 from statestore.managers.domain import DomainManager
 from statestore.managers.fields import (
     choice_field,
@@ -46,6 +47,7 @@ class TaskStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+@read_in_columns
 @attrs.frozen
 class Progress:
     """How far a task is. `percent` is 0 to 100, `remaining_s` an estimate in seconds."""
@@ -58,6 +60,7 @@ class Progress:
     extra: FrozenDict = extra_field()
 
 
+@read_in_columns
 @attrs.frozen
 class LogEntry:
     """One line of a task's output. `type` is stdout, stderr, log, error, info, debug or another."""
@@ -80,6 +83,7 @@ def _to_logs(value: Iterable[LogEntry]) -> Items[LogEntry]:
     return to_items(value, LogEntry)
 
 
+@read_in_columns
 @attrs.frozen
 class Task:
     """A piece of work.
@@ -102,7 +106,12 @@ class Task:
     depends_on: tuple[str, ...] = texts_field()
     assigned_to: str | None = text_field(None)
     assigned_by: str | None = text_field(None)
-    progress: Progress = attrs.field(factory=Progress, kw_only=True, converter=_to_progress)
+    progress: Progress = attrs.field(
+        factory=Progress,
+        kw_only=True,
+        converter=_to_progress,
+        metadata={COLUMN: object_column(Progress)},
+    )
     result: Any = json_field()
     error: str | None = text_field(None)
     confidence: float | None = number_field(None, low=0.0, high=1.0)
@@ -113,7 +122,9 @@ class Task:
     started_at: datetime | None = time_field(optional=True)
     completed_at: datetime | None = time_field(optional=True)
     extra: FrozenDict = extra_field()
-    logs: Items[LogEntry] = attrs.field(factory=Items, kw_only=True, converter=_to_logs)
+    logs: Items[LogEntry] = attrs.field(
+        factory=Items, kw_only=True, converter=_to_logs, metadata={COLUMN: items_column(LogEntry)}
+    )
 
 
 class TaskManager(DomainManager[Task]):

@@ -161,5 +161,5 @@ class Items(Sequence[T_co], Generic[T_co]):
 
 
 def _check_class(items: Iterable[object], item_class: type | None) -> None:
-    if item_class is not None and not all(type(one) is item_class for one in items):
+    if item_class is not None and not {item_class}.issuperset(map(type, items)):
         raise TypeError(f"items of type {item_class.__name__} are wanted")

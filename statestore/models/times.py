@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+_MARKS = ((4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":"), (19, "."), (26, "Z"))
+_LENGTH = 27
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -35,6 +38,24 @@ def parse_time(text: object) -> datetime:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except OverflowError as error:
         raise ValueError("it lies outside the years 1 to 9999 in UTC") from error
+
+
+def parse_times(texts: Sequence[str]) -> list[datetime]:
+    """Return the times that texts say which `format_time` has made.
+
+    It costs a fraction of `parse_time`, which takes other forms of RFC 3339, too.
+
+    Raises:
+        ValueError: one is of another form.
+    """
+    if set(map(len, texts)) != {_LENGTH}:
+        raise ValueError("they are not of the one length that times have here")
+    # All at once: every _LENGTH-th character is the same place of another text. What is between the
+    # marks, that they are digits, and what they can say, the standard's parser checks.
+    joined, count = "".join(texts), len(texts)
+    if any(joined[place::_LENGTH] != mark * count for place, mark in _MARKS):
+        raise ValueError("their marks are not in the places where they are here")
+    return list(map(datetime.fromisoformat, texts))
 
 
 def time_ns(moment: datetime) -> int:

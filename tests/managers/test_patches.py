@@ -306,6 +306,22 @@ def test_a_store_gives_back_what_was_added(tmp_path):
         assert [one.content for one in again["c"].messages] == list("012345")
 
 
+def test_what_is_added_to_a_loaded_record_is_a_patch(tmp_path):
+    with Store(tmp_path / "s") as store:
+        conversations = store.register(ConversationManager())
+        conversations.create("t", id="c", extra={"own": 1}, metadata={"a": [1]})
+        conversations.add_message("c", role="user", content=["x", {"type": "t"}], more=[1])
+        store.save_all()
+    with Store(tmp_path / "s") as store:
+        again = store.register(ConversationManager())
+        store.load_all()
+        again.add_message("c", role="user", content="5")
+
+        ((one,), _) = again.pending()
+
+        assert isinstance(one.change, Patch)
+
+
 # --- any change at all ----------------------------------------------------------------
 
 MOMENTS = st.integers(-(10**12), 10**12).map(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from statestore.models.times import format_time, parse_time, time_ns
+from statestore.models.times import format_time, parse_time, parse_times, time_ns
 
 zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 moments = st.datetimes(
@@ -91,3 +91,50 @@ def test_every_form_of_rfc_3339_is_read(text, microsecond):
 def test_anything_else_is_refused(text):
     with pytest.raises(ValueError):
         parse_time(text)
+
+
+def test_many_times_are_read_as_each_alone():
+    texts = [format_time(datetime(2026, 11, 20, 17, 0, n, n, tzinfo=UTC)) for n in range(60)]
+
+    assert parse_times(texts) == [parse_time(text) for text in texts]
+    assert all(moment.tzinfo is UTC for moment in parse_times(texts))
+
+
+@given(
+    st.text("0123456789-:.,TZW+ t٣", min_size=27, max_size=27)
+    | st.tuples(moments, st.integers(0, 26), st.sampled_from("0123456789-:.,TZW+ t٣")).map(
+        lambda made: replaced(format_time(made[0]), made[1], made[2])
+    )
+)
+def test_many_times_are_read_only_in_the_form_in_which_they_are_written(text):
+    try:
+        (moment,) = parse_times([text])
+    except ValueError:
+        return
+    assert moment == parse_time(text)
+    assert format_time(moment) == text
+
+
+def replaced(text, place, character):
+    return text[:place] + character + text[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-11-20T17:00:00Z",
+        "2026-11-20 17:00:00.123456Z",
+        "2026-11-20t17:00:00.123456z",
+        "2026-11-20T17:00:00,123456Z",
+        "2026-W47-5T17:00:00.123456Z",
+        "2026-11-20T170000.12345678Z",
+        "2026-11-20T17:00:00.12345+Z",
+        "2026-11-20T17:00:00.12+01Z ",
+        "2026-11-20T17:00:00.12-05Z",
+        "2026-13-20T17:00:00.123456Z",
+    ],
+)
+def test_many_times_are_refused_for_one_of_another_form(text):
+    with pytest.raises(ValueError):  # whatever the parser says
+        parse_times(["2026-11-20T17:00:00.123456Z", text])

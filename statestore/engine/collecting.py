@@ -1,0 +1,34 @@
+"""A pause of Python's garbage collector while very many objects are made that all stay."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_lock = threading.Lock()
+_pauses = 0
+_was_enabled = False
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Hold the collector off; it goes on when the last of those that asked for it is done.
+
+    Each of its rounds would look through everything that was made so far. It stays as it is where
+    the host has switched it off. Pauses may nest, also in several threads.
+    """
+    global _pauses, _was_enabled
+    with _lock:
+        if not _pauses:
+            _was_enabled = gc.isenabled()
+            gc.disable()
+        _pauses += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _pauses -= 1
+            if not _pauses and _was_enabled:
+                gc.enable()
