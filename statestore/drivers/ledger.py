@@ -170,6 +170,8 @@ class Ledger:
         try:
             if not self.is_in_doubt:
                 self._background.flush()
+        except StoreInDoubt:
+            return  # who commits is told; the next opening finds out
         finally:
             self._background.stop()
             self._committer.stop()

@@ -131,12 +131,12 @@ class Journal:
         assert self._alive is not None  # noqa: S101
         with self._lock.held():
             alone = self._alive.lock(wait=False)
-            recovered = self._recover() if alone else self._join()
+            recovered = self._recover(alone=True) if alone else self._join()
             self._alive.lock(shared=True)  # whoever wants to know takes our lock first
         return recovered
 
-    def _recover(self) -> Recovered:
-        """Take up what a dead process has left. Nothing is ever appended to its segment.
+    def _recover(self, *, alone: bool) -> Recovered:
+        """Take up what a process has left that is dead, or in doubt. Nothing is ever appended to its segment.
 
         What can be read of it may be in the page cache only, also after a sync that failed. What is
         not in files yet goes to a new segment, which is on the disk before anybody is told.
@@ -145,7 +145,7 @@ class Journal:
         if not known:
             self._block = SharedBlock()
             self._block.write(self._shared)
-            return Recovered(0, None, 0, (), (), alone=True)
+            return Recovered(0, None, 0, (), (), alone=alone)
         segment, read = _read_left(self._opened(known[-1]))
         self._block = SharedBlock(
             generation=segment.generation,
@@ -157,15 +157,17 @@ class Journal:
             self._begin_locked(read.files_upto, read.state(segment), window)
         else:
             self._block.write(self._shared)
-        for name in leftovers(self._folder):
+        for name in leftovers(self._folder) if alone else ():
             self._folder.try_remove(name)
-        return read.recovered(segment, alone=True)
+        return read.recovered(segment, alone=alone)
 
     def _join(self) -> Recovered:
         """Read what the processes that are at work have in the journal."""
         block = SharedBlock.read(self._shared)
         if block is None:
             raise CorruptStore(self._shared.path, "it is not what a store at work writes")
+        if block.poisoned and block.poisoned == block.generation:
+            return self._recover(alone=False)  # those at work append nothing to it any more either
         self._block = block
         if not block.tail:
             if not block.generation:
@@ -179,7 +181,7 @@ class Journal:
             raise CorruptJournal(segment.file.path, segment.chain.end, "a commit is damaged")
         self._segment = segment
         self._durable = read_durable_mark(self._shared, segment.generation)
-        if self._durable < block.tail and not block.poisoned:
+        if self._durable < block.tail:
             self.sync()  # nothing is shown that a power cut could take back
         read = _Read.of(segment, frames, files_upto=block.files_upto)
         return read.recovered(segment, alone=False)
