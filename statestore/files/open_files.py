@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from statestore.errors import StorageError
 from statestore.files.calls import Files
 
@@ -91,4 +93,6 @@ class OpenFile:
         """Let go of the file and its lock. Twice is harmless."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            self._files.close(fd)
+            # What was to stay was synced before; the descriptor is gone either way.
+            with contextlib.suppress(OSError):
+                self._files.close(fd)
