@@ -147,7 +147,8 @@ class Engine:
             pending: dict[Key, Pending] = {}
             failures: list[Failure] = []
             for manager in managers:
-                changes, failed = manager.pending()
+                with collector_paused():
+                    changes, failed = manager.pending()
                 pending.update({one.change.key: one for one in changes})
                 failures.extend(failed)
             outcome = self.commit(

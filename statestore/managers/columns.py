@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
-from statestore.managers.shapes import extra_field_of
+from statestore.managers.shapes import PLAIN, extra_field_of
 from statestore.models.documents import FrozenDict, freeze, freeze_mapping
 from statestore.models.keys import MAX_ID_BYTES
 from statestore.models.sequences import Items
@@ -105,6 +105,11 @@ def read_in_columns(cls: C) -> C:
 def columns_of(cls: type) -> Columns[Any] | None:
     """Return what reads documents of a class in columns; None for one that is not read so."""
     return _known.get(cls)
+
+
+def stored_as_is(column: Column) -> dict[str, Any]:
+    """Return the metadata of a field that checks its values, which are stored as they are."""
+    return {PLAIN: True, COLUMN: column}
 
 
 # --- columns --------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from statestore.managers.columns import (
     mapping_column,
     number_column,
     plain_column,
+    stored_as_is,
     texts_column,
     time_column,
 )
@@ -34,7 +35,9 @@ T = TypeVar("T")
 
 def id_field() -> Any:
     """Return the field of a record's id: any text that can be stored."""
-    return attrs.field(validator=lambda _, __, value: check_id(value), metadata={COLUMN: id_column})
+    return attrs.field(
+        validator=lambda _, __, value: check_id(value), metadata=stored_as_is(id_column)
+    )
 
 
 def made_id_field() -> Any:
@@ -43,7 +46,7 @@ def made_id_field() -> Any:
         factory=new_id,
         kw_only=True,
         validator=lambda _, __, value: check_id(value),
-        metadata={COLUMN: id_column},
+        metadata=stored_as_is(id_column),
     )
 
 
@@ -52,11 +55,17 @@ def text_field(default: str | None = "") -> Any:
     if default is None:
         column = plain_column(str, NoneType)
         return attrs.field(
-            default=None, kw_only=True, validator=_optional(str), metadata={COLUMN: column}
+            default=None,
+            kw_only=True,
+            validator=_optional(str),
+            metadata=stored_as_is(column),
         )
     column = plain_column(str)
     return attrs.field(
-        default=default, kw_only=True, validator=_instance(str), metadata={COLUMN: column}
+        default=default,
+        kw_only=True,
+        validator=_instance(str),
+        metadata=stored_as_is(column),
     )
 
 
@@ -78,7 +87,7 @@ def number_field(
         kw_only=True,
         converter=lambda value: float(value) if type(value) is int else value,
         validator=check,
-        metadata={COLUMN: number_column(float, low, high, optional=default is None)},
+        metadata=stored_as_is(number_column(float, low, high, optional=default is None)),
     )
 
 
@@ -94,7 +103,9 @@ def integer_field(default: int | None, *, low: int | None = None, high: int | No
             raise ValueError(f"{attribute.name} takes an integer from {low} to {high}")
 
     column = number_column(int, low, high, optional=default is None)
-    return attrs.field(default=default, kw_only=True, validator=check, metadata={COLUMN: column})
+    return attrs.field(
+        default=default, kw_only=True, validator=check, metadata=stored_as_is(column)
+    )
 
 
 def choice_field(choices: type[Enum], default: Any) -> Any:
@@ -121,14 +132,17 @@ def mapping_field() -> Any:
         factory=FrozenDict,
         kw_only=True,
         converter=freeze_mapping,
-        metadata={COLUMN: mapping_column},
+        metadata=stored_as_is(mapping_column),
     )
 
 
 def json_field() -> Any:
     """Return a field that takes any JSON value of the host's own and freezes a copy of it."""
     return attrs.field(
-        default=None, kw_only=True, converter=freeze, metadata={FROZEN: True, COLUMN: json_column}
+        default=None,
+        kw_only=True,
+        converter=freeze,
+        metadata={FROZEN: True, **stored_as_is(json_column)},
     )
 
 
@@ -145,7 +159,10 @@ def extra_field() -> Any:
 def texts_field() -> Any:
     """Return a field that takes texts: tags, ids. A text alone is refused, not taken apart."""
     return attrs.field(
-        factory=tuple, kw_only=True, converter=_to_texts, metadata={COLUMN: texts_column}
+        factory=tuple,
+        kw_only=True,
+        converter=_to_texts,
+        metadata=stored_as_is(texts_column),
     )
 
 

@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 import attrs
 
 from statestore.managers.columns import (
-    COLUMN,
     Unusual,
     filled_column,
     list_column,
     read_in_columns,
+    stored_as_is,
 )
 from statestore.managers.fields import (
     extra_field,
@@ -181,7 +181,7 @@ def role_field() -> Any:
         if type(value) is not str or not value:
             raise TypeError("role takes a text: system, user, assistant, tool, …")
 
-    return attrs.field(kw_only=True, validator=check, metadata={COLUMN: filled_column})
+    return attrs.field(kw_only=True, validator=check, metadata=stored_as_is(filled_column))
 
 
 @read_in_columns
@@ -197,14 +197,17 @@ class Message:
     id: str = made_id_field()
     role: str = role_field()
     content: Content = attrs.field(
-        default="", kw_only=True, converter=to_content, metadata={COLUMN: _content_column}
+        default="",
+        kw_only=True,
+        converter=to_content,
+        metadata=stored_as_is(_content_column),
     )
     name: str | None = text_field(None)
     tool_calls: tuple[ToolCall, ...] = attrs.field(
         default=(),
         kw_only=True,
         converter=_to_tool_calls,
-        metadata={COLUMN: list_column(_read_tool_calls)},
+        metadata=stored_as_is(list_column(_read_tool_calls)),
     )
     tool_call_id: str | None = text_field(None)
     tokens: int | None = integer_field(None, low=0)

@@ -23,7 +23,8 @@ from typing import (
 import attrs
 import cattrs
 import orjson
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+from cattrs.fns import identity
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.strategies import configure_union_passthrough
 
 from statestore.errors import EncodeError
@@ -34,6 +35,10 @@ from statestore.models.times import format_time, parse_time
 
 EXTRA = "statestore.extra"
 """Metadata of the field, a `FrozenDict`, in which a class keeps fields that it does not know."""
+
+
+PLAIN = "statestore.plain"
+"""Metadata of a field that lets nothing in but what is stored as it is."""
 
 
 class Misfit(ValueError):
@@ -96,10 +101,16 @@ def _attrs_writer(cls: type, converter: cattrs.Converter) -> Callable[[Any], dic
     for enum in _enums(tuple(hints.values())):
         # By class: as a text, which many enums are too, a member would be written as itself.
         converter.register_unstructure_hook(enum, _from_enum)
-    write_fields: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(cls, converter)
+    as_it_is = override(unstruct_hook=identity)  # which costs no call
+    plain_fields: dict[str, Any] = {
+        field.name: as_it_is for field in attrs.fields(cls) if field.metadata.get(PLAIN)
+    }
+    write_fields: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(
+        cls, converter, **plain_fields
+    )
     extra = extra_field_of(cls)
-    lists = list_checks(cls, hints)
-
+    checks = list_checks(cls, hints)
+    lists = {name: check for name, check in checks.items() if name not in plain_fields}
     plain = get_origin(cls) or cls
 
     def write(record: Any) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import orjson
+
 _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -22,6 +24,10 @@ def format_time(moment: datetime) -> str:
     """
     if moment.tzinfo is None:
         raise ValueError("a time without a zone cannot be stored; use datetime.now(UTC)")
+    if moment.tzinfo is UTC and type(moment) is datetime:
+        # A third of the cost of isoformat(); it leaves out microseconds that are zero.
+        text = orjson.dumps(moment, option=orjson.OPT_UTC_Z)[1:-1].decode()
+        return text if moment.microsecond else text[:-1] + ".000000Z"
     utc = moment.astimezone(UTC).replace(tzinfo=None)
     return utc.isoformat(timespec="microseconds") + "Z"
 

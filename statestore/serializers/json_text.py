@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import orjson
 
 from statestore.errors import DecodeError, EncodeError, TooDeep
-from statestore.models.documents import INT_MAX, MAX_LEVEL, Json, check_document
+from statestore.models.documents import INT_MAX, MAX_LEVEL, Json, check_document, dumps_checked
 from statestore.serializers.serializer import Shape
 from statestore.serializers.text import BOM, check_size, decode_text
 
@@ -52,9 +52,7 @@ class JsonSerializer:
             EncodeError: some value cannot be stored (see `check_document`).
             TooLarge: the text is over `MAX_SIZE_BYTES`.
         """
-        check_document(document)
-        # No passthrough flag: frozen mappings are dict subclasses, and must be written as dicts.
-        data = orjson.dumps(document, option=self._option)
+        data = dumps_checked(document, option=self._option)
         check_size(data, self.name)
         return data
 
