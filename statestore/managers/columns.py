@@ -36,6 +36,8 @@ Column: TypeAlias = Callable[[Sequence[Any]], Iterable[Any]]
 It gives exactly what the converter and the field give, and writing that gives the same document.
 """
 
+Make: TypeAlias = Callable[..., list[Any]]
+
 _EMPTY = FrozenDict()
 
 
@@ -46,8 +48,8 @@ class Unusual(ValueError):
 class Columns(Generic[T]):
     """Reads documents of one class. Any thread may use it."""
 
-    def __init__(self, cls: type[Any]) -> None:
-        """Prepare a class whose fields all have a column."""
+    def __init__(self, cls: type[Any], make: Make | None = None) -> None:
+        """Prepare a class whose fields all have a column. See `read_in_columns`."""
         self._class: type[T] = cls
         self._extra = extra_field_of(cls)
         fields = {field.name: field.metadata for field in attrs.fields(cls)}
@@ -56,8 +58,9 @@ class Columns(Generic[T]):
         self._values = itemgetter(*fields)
         self._columns: list[Column] = [metadata[COLUMN] for metadata in fields.values()]
         # The slots themselves: objects of a frozen class refuse every other way.
-        self._slots = [getattr(cls, name).__set__ for name in fields]
-        self._extra_slot = None if self._extra is None else getattr(cls, self._extra).__set__
+        names = [*fields, *([self._extra] if self._extra else [])]
+        self._slots = [getattr(cls, name).__set__ for name in names]
+        self._make = make or self._make_by_slots
 
     def read(self, documents: Sequence[Any]) -> list[T]:
         """Return the objects that documents hold.
@@ -69,14 +72,17 @@ class Columns(Generic[T]):
             return []
         _want_types(documents, _DICT)
         rows = list(map(self._values, documents))
-        made: list[T] = list(map(object.__new__, repeat(self._class, len(rows))))
-        for column, values, put in zip(
-            self._columns, zip(*rows, strict=True), self._slots, strict=True
-        ):
-            deque(map(put, made, column(values)), maxlen=0)
+        fields = zip(self._columns, zip(*rows, strict=True), strict=True)
+        columns = [column(values) for column, values in fields]
         more = self._more(documents)
-        if self._extra_slot is not None:
-            deque(map(self._extra_slot, made, more), maxlen=0)
+        if self._extra is not None:
+            columns.append(more)
+        return self._make(len(rows), *columns)
+
+    def _make_by_slots(self, count: int, *columns: Iterable[Any]) -> list[T]:
+        made: list[T] = list(map(object.__new__, repeat(self._class, count)))
+        for put, column in zip(self._slots, columns, strict=True):
+            deque(map(put, made, column), maxlen=0)
         return made
 
     def _more(self, documents: Sequence[Mapping[str, Any]]) -> Iterable[FrozenDict]:
@@ -96,9 +102,14 @@ class Columns(Generic[T]):
 _known: dict[type, Columns[Any]] = {}
 
 
-def read_in_columns(cls: C) -> C:
-    """Let objects of a slotted class, all of whose fields have a column, be read so."""
-    _known[cls] = Columns(cls)
+def read_in_columns(cls: C, make: Make | None = None) -> C:
+    """Let objects of a slotted class, all of whose fields have a column, be read so.
+
+    Args:
+        make: returns so many objects from a column per field, that of the extra fields last; a
+            column may be endless. By default each slot of each is set from outside.
+    """
+    _known[cls] = Columns(cls, make)
     return cls
 
 
