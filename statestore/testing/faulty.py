@@ -136,10 +136,23 @@ class FaultyFiles:
     def restart(self) -> None:
         """Begin again after a `Stop`, as a new process on the same disk, without a fault.
 
-        What the old one held open is the caller's to close.
+        What the old one held open is the caller's to close. Its threads must have ended: see
+        `release()` for those that may not have.
         """
         with self._lock:
             self._armed, self.stopped = None, False
+
+    def release(self) -> None:
+        """Close all that is still open after a `Stop`, as the system does when a process ends.
+
+        Threads that live on do no harm: whatever they call raises `PowerOff`, and what they close
+        or unlock is closed already.
+        """
+        with self._lock:
+            left = list(self._paths) if self.stopped else []
+            self._paths.clear()
+        for fd in left:
+            self._files.close(fd)
 
     @property
     def armed(self) -> bool:
@@ -196,6 +209,8 @@ class FaultyFiles:
 
     def close(self, fd: int) -> None:
         with self._lock:  # before the call: the number may be another thread's right after it
+            if self.stopped and fd not in self._paths:
+                return
             path = self._paths.pop(fd, "")
             written = fd in self._written_to
             self._written_to.discard(fd)
@@ -208,7 +223,8 @@ class FaultyFiles:
         return self._make(call, lambda: self._files.lock(fd, shared=shared, wait=wait))
 
     def unlock(self, fd: int) -> None:
-        self._files.unlock(fd)  # also after a stop: a dead process holds no lock
+        if not self.stopped or fd in self._paths:
+            self._files.unlock(fd)  # also after a stop: a dead process holds no lock
 
     def status(self, fd: int) -> os.stat_result:
         return self._make(Call("status", self._paths.get(fd, "")), lambda: self._files.status(fd))

@@ -69,8 +69,9 @@ class Trees:
         for entry in tree:
             link = first.setdefault(entry.node, entry.path)
             if entry.content not in self._digests:
-                data = repr(attrs.astuple(attrs.evolve(entry.content, timed=0))).encode()
-                self._digests[entry.content] = hashlib.blake2b(data, digest_size=16).digest()
+                if len(self._digests) > _REMEMBERED:
+                    self._digests.clear()
+                self._digests[entry.content] = _digest(entry.content)
             whole.update(os.fsencode(f"{entry.path}\0{link}\0"))
             whole.update(self._digests[entry.content])
         return whole.digest()
@@ -86,6 +87,14 @@ class Trees:
         if key not in self._contents:
             self._contents[key] = self._disk.content(node, choice.fates, choice.default)
         return self._contents[key]
+
+
+def _digest(content: Content) -> bytes:
+    digest = hashlib.blake2b(f"{content.mode} {content.mtime_ns} ".encode(), digest_size=16)
+    if content.data is not None:
+        digest.update(b"file")
+        digest.update(content.data)
+    return digest.digest()
 
 
 def build(tree: tuple[Entry, ...], path: str) -> None:

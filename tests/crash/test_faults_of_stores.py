@@ -107,18 +107,23 @@ class Attempt:
                 self.check_failed(reopen=True)
                 break
             self.save()
-        self.world.store.flush()
+        try:
+            self.world.store.flush()
+        except StateStoreError as error:
+            self.note(error)
+            self.check_failed(reopen=True)
 
     def save(self):
+        """Save; if that fails, save again what was not saved."""
         expected = self.world.records
         try:
             self.world.store.save_all()
         except StateStoreError as error:
             self.note(error)
             self.check_failed(reopen=is_in_doubt(error))
-            if is_in_doubt(error):
-                return
-            self.world.store.save_all()  # what was not saved is saved now
+            if not is_in_doubt(error):
+                self.save()
+            return
         assert self.world.records == expected
         assert self.crash.contents(self.path, kinds=KINDS) == expected
         self.saved = expected
@@ -126,6 +131,7 @@ class Attempt:
     def note(self, error):
         self.told.append(error)
         self.files.disarm()
+        assert len(self.told) < 4, self.told
 
     def check_failed(self, *, reopen):
         """Check what others see after a failure; open the store again where that is needed."""
@@ -136,6 +142,7 @@ class Attempt:
             self.world.open()
             self.world.store.load_all(strict=True)
             want_allowed(self.world.records, self.saved, wanted, atomic=atomic)
+            self.saved = self.world.records
 
 
 @pytest.mark.parametrize(("name", "fault", "only", "sticky"), CASES)

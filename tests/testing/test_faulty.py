@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from statestore.files.calls import SystemFiles
 from statestore.testing.faulty import (
     Fail,
     FaultyFiles,
@@ -168,6 +169,23 @@ def test_after_a_stop_no_call_is_made_but_close_and_unlock(files, tmp_path):
     files.close(fd)
 
     assert (tmp_path / "a").read_bytes() == b"12"
+
+
+def test_stopped_process_lets_go_of_what_it_held(files, tmp_path):
+    fd = files.open(str(tmp_path / "a"), os.O_RDWR | os.O_CREAT)
+    files.lock(fd)
+    files.arm(1, Stop())
+    with pytest.raises(PowerOff):
+        files.sync(fd)
+
+    files.release()
+    again = os.open(tmp_path / "a", os.O_RDWR)
+    files.close(fd)  # by a thread that lives on: the number is another's now
+    files.unlock(fd)
+
+    assert again == fd
+    assert SystemFiles().lock(again, wait=False)
+    os.close(again)
 
 
 def test_stop_holds_for_every_thread(files, opened):
