@@ -277,16 +277,25 @@ class DuplicateId(StateStoreError, ValueError):
 class Conflict(StateStoreError):
     """A record was changed by somebody else since it was read.
 
-    `expected` and `found` are revisions; 0 means that there is no record.
+    `expected` and `found` are revisions; 0 means that there is no record. `in_memory` says that it
+    was changed in this process, and perhaps not saved yet, while a transaction wrote it.
     """
 
     exit_code = 5
 
-    def __init__(self, kind: str, id: str, expected: int, found: int) -> None:
+    def __init__(
+        self, kind: str, id: str, expected: int, found: int, *, in_memory: bool = False
+    ) -> None:
         super().__init__(kind, id, expected, found)
         self.kind, self.id, self.expected, self.found = kind, id, expected, found
+        self.in_memory = in_memory
 
     def __str__(self) -> str:
+        if self.in_memory:
+            return (
+                f"record {_key(self.kind, self.id)} was changed by somebody else after the "
+                "transaction first wrote it; repeat the transaction"
+            )
         if self.expected == self.found:
             seen = f"was edited on disk after revision {self.expected}"
         elif not self.expected:
@@ -634,6 +643,19 @@ class TransactionFailed(StateStoreError):
 
     def __str__(self) -> str:
         return f"the transaction was rolled back: {_listed(self.failures)}"
+
+
+class InTransaction(StateStoreError):
+    """Something was asked for that cannot be done within a transaction; nothing was changed."""
+
+    exit_code = 5
+
+    def __init__(self, operation: str, reason: str = "do it before or after its block") -> None:
+        super().__init__(operation, reason)
+        self.operation, self.reason = operation, reason
+
+    def __str__(self) -> str:
+        return f"cannot {self.operation} within a transaction: {self.reason}"
 
 
 class CommitRefused(StateStoreError):

@@ -56,6 +56,10 @@ EXAMPLES = [
     (errors.Conflict("notes", "a", 1, 1), ["notes/a", "edited", "discard=True"]),
     (errors.Conflict("notes", "a", 0, 2), ["notes/a", "exists", "discard=True"]),
     (errors.Conflict("notes", "a", 1, 0), ["notes/a", "gone", "discard=True"]),
+    (
+        errors.Conflict("notes", "a", 1, 1, in_memory=True),
+        ["notes/a", "by somebody else", "repeat the transaction"],
+    ),
     (errors.ManagerInUse("notes"), ["notes", "another store", "make a new one"]),
     (errors.StaleRecord("notes", "a"), ["notes/a", "read it again"]),
     (errors.CorruptRecord("notes/a.json", "it is empty"), ["notes/a.json", "empty", "mend it"]),
@@ -85,6 +89,7 @@ EXAMPLES = [
     (errors.StoreForked("/srv/store"), ["/srv/store", "fork", "open it anew"]),
     (errors.HistoryPruned("/srv/store", 3, 9), ["/srv/store", "9", "after 3", "after 8"]),
     (errors.TransactionFailed(FAILURES), ["rolled back", "notes/a"]),
+    (errors.InTransaction("save"), ["cannot save", "within a transaction", "before or after"]),
     (errors.CommitRefused(FAILURES), ["nothing was written", "notes/a", "notes/b", "$.n"]),
     (errors.PartialCommit(COMMIT, FAILURES), ["a part was not written", "notes/a", "notes/b"]),
     (errors.SaveFailed(SaveReport(sequence=1, **REPORT)), ["2 records not saved", "notes/a"]),

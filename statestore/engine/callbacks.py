@@ -49,6 +49,8 @@ class Event(Generic[E]):
         A callback is not called again, in its thread, for what it does itself: one that saves from
         within `on_save` does not go on for ever.
         """
+        if not self._callbacks:
+            return []
         with self._lock:
             callbacks = list(self._callbacks.items())
         running: set[int] = self._running.__dict__.setdefault("numbers", set())
@@ -56,8 +58,8 @@ class Event(Generic[E]):
         for number, callback in callbacks:
             if number in running:
                 continue
-            running.add(number)
             try:
+                running.add(number)  # within: an interruption must not leave it there
                 callback(news)
             except Exception as error:  # noqa: BLE001 # the host's code may raise anything
                 errors.append(error)

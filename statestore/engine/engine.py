@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -15,60 +15,33 @@ import attrs
 from statestore.drivers.driver import Clock, Driver, utc_now
 from statestore.engine.callbacks import Callbacks, Event
 from statestore.engine.collecting import collector_paused
+from statestore.engine.flights import Flights
+from statestore.engine.loading import read
+from statestore.engine.queueing import submit_to
+from statestore.engine.saving import Outcome, Saver
 from statestore.errors import (
     CallbackFailed,
-    CommitRefused,
+    InTransaction,
     LoadFailed,
     NameTaken,
-    PartialCommit,
-    ReadOnlyStore,
     SaveFailed,
     StateStoreError,
     StoreClosed,
     UnknownName,
 )
-from statestore.models.changes import Change, Commit, Delete, Stored
-from statestore.models.keys import Key
-from statestore.models.managed import Loaded, Pending, RecordManager
+from statestore.managers.scopes import INNERMOST, scope_of
+from statestore.models.changes import Change, Delete
+from statestore.models.keys import Key, Revision
+from statestore.models.managed import Pending, RecordManager
 from statestore.models.reports import Failure, LoadReport, SaveReport
-
-
-@attrs.frozen
-class Outcome:
-    """What a commit came to: the commit, what it did not do, and which changes it did."""
-
-    commit: Commit
-    failures: tuple[Failure, ...]
-    done: tuple[Change, ...]
-
-    @property
-    def written(self) -> int:
-        """How many records were written."""
-        return sum(not isinstance(change, Delete) for change in self.done)
-
-    @property
-    def deleted(self) -> int:
-        """How many records were removed, of those that were there."""
-        return sum(
-            isinstance(change, Delete) and change.key in self.commit.revisions
-            for change in self.done
-        )
-
-
-@attrs.define
-class _Read:
-    """What a load has found of one kind."""
-
-    loaded: dict[str, Loaded] = attrs.field(factory=dict)
-    unread: set[str] = attrs.field(factory=set)
-    size_bytes: int = 0
 
 
 class Engine:
     """Coordinates the registered managers and a driver. Any thread may use it.
 
-    Saves, loads and whatever else changes the store take turns; callbacks run after a turn has
-    ended, so they may use the store.
+    Plans of saves, and loads and whatever else changes the store, take turns. A save waits for its
+    commit outside of its turn, so that those of many threads are made together. Callbacks run after
+    a turn has ended, so they may use the store.
     """
 
     def __init__(
@@ -81,7 +54,10 @@ class Engine:
         self.last_save_time: datetime | None = None
         self._save_on_change = save_on_change
         self._managers: dict[str, RecordManager] = {}
+        # The lock itself, and only ever used by `with`: an interruption cannot leave it behind.
         self._turn = threading.RLock()
+        self.flights = Flights(submit_to(driver), self._turn, self._book)
+        self._saver = Saver(self.flights, self._turn)
         self._loaded = False
         self._closed = False
 
@@ -111,105 +87,83 @@ class Engine:
             ManagerInUse: it belongs to another store.
             StoreClosed: the store was closed.
         """
-        with self.turn():
+        with self._turn:
             if self._closed:
                 raise StoreClosed(self.driver.path)
             if manager.kind in self._managers:
                 raise NameTaken("manager of the kind", manager.kind)
-            on_change = partial(self._save_changed, manager.kind) if self._save_on_change else None
+            on_change = partial(self._save_changed, manager) if self._save_on_change else None
             manager.attach(self, on_change)
             files = self.driver.record_files
             if files is not None and not read_only:
                 files.prepare(manager.kind)
             self._managers[manager.kind] = manager
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold off every other save, load and change of the store, in this process."""
-        with self._turn:
-            yield
+    def turn(self) -> AbstractContextManager[Any]:
+        """Return the lock that holds off every other plan, load and change of the store.
+
+        In this process. What was planned before may land meanwhile: see `wait_for_commits`.
+        """
+        return self._turn
+
+    def wait_for_commits(self) -> None:
+        """Return when no commit is on its way. Within a turn none sets out any more."""
+        self.flights.wait_for_all()
+
+    def want_no_transaction(self, operation: str) -> None:
+        """Make sure that this code is not in a transaction of the store.
+
+        Raises:
+            InTransaction: it is.
+        """
+        if INNERMOST.get() is not None and scope_of(self) is not None:
+            raise InTransaction(operation)
 
     # --- saving -----------------------------------------------------------------------
 
     def save(self, kinds: Collection[str] | None = None, *, strict: bool = True) -> SaveReport:
         """Make all unsaved changes durable, as one commit, and tell the host.
 
-        What cannot be encoded or is in conflict is left out and stays unsaved.
+        What cannot be encoded or is in conflict is left out and stays unsaved. What others are
+        just committing is waited for.
 
         Raises:
             SaveFailed: something was left out (only if `strict`); it has the report.
             UnknownName: no manager of such a kind is registered.
             CallbackFailed: a callback raised; the save is complete.
+            InTransaction: this code is in one.
         """
-        with self.turn():
-            started = time.monotonic()
-            managers = self._chosen(kinds)
-            pending: dict[Key, Pending] = {}
-            failures: list[Failure] = []
-            for manager in managers:
-                with collector_paused():
-                    changes, failed = manager.pending()
-                pending.update({one.change.key: one for one in changes})
-                failures.extend(failed)
-            outcome = self.commit(
-                [one.change for one in pending.values()],
-                {key: one.expected for key, one in pending.items()},
-            )
-            for change in outcome.done:
-                one = pending[change.key]
-                revision = outcome.commit.revisions.get(change.key, one.expected)
-                self._managers[change.key.kind].saved(one, revision)
-            report = self.save_report(outcome, started, failures)
-            event = self._noted(report)
-        self.finish(report, event, SaveFailed, strict=strict)
+        self.want_no_transaction("save")
+        return self._save(self._chosen(kinds), None, strict=strict)
+
+    def _save(
+        self, managers: Sequence[RecordManager], only: Collection[str] | None, *, strict: bool
+    ) -> SaveReport:
+        started = time.monotonic()
+        outcome = self._saver.save(managers, only)
+        report = self.save_report(outcome, started)
+        self.finish(report, self._noted(report), SaveFailed, strict=strict)
         return report
 
     def commit(self, changes: Sequence[Change], expect: Mapping[Key, int]) -> Outcome:
         """Commit what can be committed. What the driver refuses is left out and told."""
-        rest = {change.key: change for change in changes}
-        failures: list[Failure] = []
-        while True:
-            expected = {key: revision for key, revision in expect.items() if key in rest}
-            try:
-                commit = self.driver.commit(list(rest.values()), expected)
-            except CommitRefused as error:
-                refused = _failures(error)
-                keys = {failure.key for failure in refused}
-                if not keys.intersection(rest):
-                    raise
-                failures.extend(refused)
-                rest = {key: change for key, change in rest.items() if key not in keys}
-                continue
-            except PartialCommit as error:
-                failures.extend(_failures(error))
-                keys = {failure.key for failure in _failures(error)}
-                rest = {key: change for key, change in rest.items() if key not in keys}
-                commit = error.commit
-            except (ReadOnlyStore, StoreClosed):
-                raise
-            except StateStoreError as error:
-                # Nothing was written, for a reason that concerns no single record.
-                if not rest:
-                    raise
-                failures.extend(Failure(key, "save", error) for key in rest)
-                nothing = Commit(self.driver.sequence, self.clock(), {})
-                return Outcome(nothing, tuple(failures), ())
-            return Outcome(commit, tuple(failures), tuple(rest.values()))
+        return self._saver.commit(changes, expect)
 
     def save_report(
         self, outcome: Outcome, started: float, failures: Iterable[Failure] = ()
     ) -> SaveReport:
-        """Return the report of a commit that began at `started` on the monotonic clock."""
+        """Return the report of commits that began at `started` on the monotonic clock."""
+        sequence = self.driver.sequence if outcome.sequence is None else outcome.sequence
         return SaveReport(
             path=self.driver.path,
             format=self.format,
             items=outcome.written,
             deleted=outcome.deleted,
-            size_bytes=outcome.commit.size_bytes if outcome.done else 0,
-            timestamp=outcome.commit.committed_at if outcome.done else self.clock(),
+            size_bytes=outcome.size_bytes,
+            timestamp=outcome.committed_at or self.clock(),
             duration_s=time.monotonic() - started,
             failures=(*failures, *outcome.failures),
-            sequence=outcome.commit.sequence,
+            sequence=sequence,
         )
 
     def clear(self, kinds: Collection[str] | None = None) -> SaveReport:
@@ -220,8 +174,10 @@ class Engine:
         Raises:
             SaveFailed: some records are still there.
         """
-        with self.turn():
+        self.want_no_transaction("clear")
+        with self._turn:
             started = time.monotonic()
+            self.wait_for_commits()
             changes: list[Change] = []
             failures: list[Failure] = []
             stored = self.driver.kinds()
@@ -268,7 +224,9 @@ class Engine:
             LoadFailed: something was not loaded (only if `strict`); it has the report.
             UnknownName: no manager of such a kind is registered.
             CallbackFailed: a callback raised; the load is complete.
+            InTransaction: this code is in one.
         """
+        self.want_no_transaction("load")
         report = self.take_in(kinds, discard=discard)
         self.finish(report, self.callbacks.load, LoadFailed, strict=strict)
         return report
@@ -279,72 +237,26 @@ class Engine:
         Args:
             discard: drop unsaved changes; without it they stay and are in `report.kept`.
         """
-        with self.turn():
+        with self._turn:
             started = time.monotonic()
             failures: list[Failure] = []
             notes: list[str] = []
+            self.wait_for_commits()
             with collector_paused():
-                read = self._read(self._chosen(kinds), failures, notes)
-            kept = self._adopt(read, discard=discard)
+                found = read(self.driver, self._chosen(kinds), failures, notes)
+            kept = [key for one in found for key in one.adopt(discard=discard)]
             self._loaded = self._loaded or kinds is None
             return LoadReport(
                 path=self.driver.path,
                 format=self.format,
-                items=sum(len(found.loaded) for found in read.values()),
-                size_bytes=sum(found.size_bytes for found in read.values()),
+                items=sum(len(one.loaded) for one in found),
+                size_bytes=sum(one.size_bytes for one in found),
                 timestamp=self.clock(),
                 duration_s=time.monotonic() - started,
                 failures=tuple(failures),
                 notes=tuple(notes),
                 kept=tuple(kept),
             )
-
-    def _read(
-        self, managers: Sequence[RecordManager], failures: list[Failure], notes: list[str]
-    ) -> dict[str, _Read]:
-        read: dict[str, _Read] = {}
-        for manager in managers:
-            found = _Read()
-            try:
-                for one in self.driver.scan(manager.kind):
-                    self._take(manager, one, found, failures, notes)
-            except StoreClosed:
-                raise
-            except StateStoreError as error:  # the folder itself: what is in memory stays
-                failures.append(Failure(None, "load", error))
-            else:
-                read[manager.kind] = found
-        return read
-
-    def _take(
-        self,
-        manager: RecordManager,
-        one: Stored | Failure,
-        found: _Read,
-        failures: list[Failure],
-        notes: list[str],
-    ) -> None:
-        if isinstance(one, Failure):
-            failures.append(one)
-            if one.key is not None:
-                found.unread.add(one.key.id)
-            return
-        notes.extend(one.notes)
-        try:
-            found.loaded[one.key.id] = manager.decode(one)
-        except StateStoreError as error:
-            failures.append(Failure(one.key, "load", error))
-            found.unread.add(one.key.id)
-        else:
-            found.size_bytes += one.size_bytes
-
-    def _adopt(self, read: Mapping[str, _Read], *, discard: bool) -> list[Key]:
-        kept: list[Key] = []
-        for kind, found in read.items():
-            unread = found.unread - found.loaded.keys()
-            ids = self._managers[kind].adopt(found.loaded, unread=unread, discard=discard)
-            kept.extend(Key(kind, id) for id in ids)
-        return kept
 
     # --- both -------------------------------------------------------------------------
 
@@ -372,17 +284,20 @@ class Engine:
 
     def close(self) -> None:
         """Close the driver. Twice is harmless."""
-        with self.turn():
+        with self._turn:
             self._closed = True
             for manager in self._managers.values():
                 manager.detach(self.driver.path)
             self.driver.close()
 
-    def _save_changed(self, kind: str, ids: Set[str]) -> None:
+    def _save_changed(self, manager: RecordManager, ids: Set[str]) -> None:
         """Save after an operation, with what could not be saved before; judge by its own ids."""
-        report = self.save({kind}, strict=False)
+        report = self._save((manager,), ids, strict=False)
         if any(one.key is None or one.key.id in ids for one in report.failures):
             raise SaveFailed(report)
+
+    def _book(self, pending: Pending, revision: Revision) -> None:
+        self._managers[pending.change.key.kind].saved(pending, revision)
 
     def _chosen(self, kinds: Collection[str] | None) -> list[RecordManager]:
         if kinds is None:
@@ -391,7 +306,3 @@ class Engine:
             if kind not in self._managers:
                 raise UnknownName("manager", kind, self._managers)
         return [self._managers[kind] for kind in kinds]
-
-
-def _failures(error: CommitRefused | PartialCommit) -> list[Failure]:
-    return [failure for failure in error.failures if isinstance(failure, Failure)]

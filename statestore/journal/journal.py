@@ -136,9 +136,9 @@ class Journal:
         return recovered
 
     def _recover(self, *, alone: bool) -> Recovered:
-        """Take up what a process has left that is dead, or in doubt. Nothing is ever appended to its segment.
+        """Take up what a process has left that is dead, or in doubt.
 
-        What can be read of it may be in the page cache only, also after a sync that failed. What is
+        Nothing is ever appended to its segment. What can be read of it may be in the page cache only, also after a sync that failed. What is
         not in files yet goes to a new segment, which is on the disk before anybody is told.
         """
         known = generations(self._folder)

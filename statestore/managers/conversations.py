@@ -112,10 +112,12 @@ class ConversationManager(DomainManager[Conversation]):
             RecordNotFound, InvalidRecord: as they say; nothing was added.
         """
         more = list(messages)
-        with self._changing():
-            old = self[self._id(conversation)]
-            grown = self._made(old.id, lambda: old.messages.extended(more))
-            return self.update(old.id, messages=grown)
+
+        def grown(old: Conversation) -> Conversation:
+            longer = self._made(old.id, lambda: old.messages.extended(more))
+            return self._evolved(old, messages=longer)
+
+        return self._modify(conversation, grown)
 
     def _made_message(self, conversation_id: str, /, **fields: Any) -> Message:
         try:

@@ -158,11 +158,13 @@ class FocusManager(DomainManager[FocusChain]):
             focus = Focus(type=type, target=target, context=freeze_mapping(context), **fields)
         except (TypeError, ValueError) as error:
             raise InvalidRecord(self.kind, id, f"focus: {error}") from error
-        with self._changing():
-            current = self[id]
+
+        def pushed(current: FocusChain) -> FocusChain:
             older = current.focuses
             if current.max_size and len(older) >= current.max_size:
                 fresh = [o for o in older if o.expires_at is None or o.expires_at > now]
                 older = Items(fresh[max(0, len(fresh) + 1 - current.max_size) :], Focus)
-            self.update(id, focuses=older.extended([focus]), current_id=focus.id)
+            return self._evolved(current, focuses=older.extended([focus]), current_id=focus.id)
+
+        self._modify(id, pushed)
         return focus

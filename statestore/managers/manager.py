@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -13,8 +12,10 @@ import attrs
 import orjson
 
 from statestore.errors import (
+    Conflict,
     DuplicateId,
     EncodeError,
+    InTransaction,
     InvalidRecord,
     ManagerInUse,
     NewerSchema,
@@ -26,12 +27,14 @@ from statestore.errors import (
 )
 from statestore.managers.codec import Codec
 from statestore.managers.ids import new_id
+from statestore.managers.scopes import INNERMOST, Scope, scope_of
 from statestore.managers.shapes import Misfit
 from statestore.models.changes import Delete, Patch, Put, Stored
 from statestore.models.documents import FrozenDict, check_document
 from statestore.models.keys import Key, Revision, check_id, check_kind
-from statestore.models.managed import Loaded, Pending
+from statestore.models.managed import Landing, Loaded, Pending
 from statestore.models.reports import Failure
+from statestore.models.workspaces import Workspace
 
 
 class Record(Protocol):
@@ -65,8 +68,14 @@ class Manager(Generic[R]):
 
     Records of a frozen class, frozen to the bottom, are compared by identity: what was not touched
     costs nothing at a save. Records of any other class may be changed in place: all of them are
-    encoded at each save to see which were.
+    encoded at each save to see which were, and a transaction cannot use them.
+
+    Within a transaction of its store the manager shows what the transaction sees, and changes that.
     """
+
+    # The interpreter handles signals after calls and at jumps back, never between assignments in a
+    # row. So that an interrupted operation has happened or has not, each changes memory by one step
+    # or by such a row, and notes before what it may have touched.
 
     def __init__(
         self,
@@ -102,8 +111,7 @@ class Manager(Generic[R]):
         self._owner: object = None
         self._left: str | None = None
         self._on_change: Callable[[Set[str]], None] | None = None
-        self._changed: set[str] = set()
-        self._depth = 0
+        self._landings: dict[str, Landing] = {}
 
     # --- reading ----------------------------------------------------------------------
 
@@ -114,36 +122,37 @@ class Manager(Generic[R]):
             RecordNotFound: there is none; it is a `KeyError` too.
         """
         name = self._id(id)
-        with self._lock:
-            try:
-                return self._live[name]
-            except KeyError:
-                raise RecordNotFound(self.kind, name) from None
+        record = self._present(name, self._scope())
+        if record is None:
+            raise RecordNotFound(self.kind, name)
+        return record
 
     def get(self, id: str | R, default: T | None = None) -> R | T | None:
         """Return a record, or `default` if there is none."""
-        with self._lock:
-            return self._live.get(self._id(id), default)
+        record = self._present(self._id(id), self._scope())
+        return default if record is None else record
 
     def all(self) -> tuple[R, ...]:
         """Return all records, in the order in which they were loaded and added."""
+        scope = self._scope()
         with self._lock:
-            return tuple(self._live.values())
+            return tuple(self._shown(scope).values())
 
     def ids(self) -> tuple[str, ...]:
         """Return the ids of all records, in the same order."""
+        scope = self._scope()
         with self._lock:
-            return tuple(self._live)
+            return tuple(self._shown(scope))
 
     def __contains__(self, id: object) -> bool:
         """Say whether there is a record of this id, or of the id of this record."""
         name = id.id if isinstance(id, self.record_class) else id
-        with self._lock:
-            return isinstance(name, str) and name in self._live
+        return isinstance(name, str) and self._present(name, self._scope()) is not None
 
     def __len__(self) -> int:
+        scope = self._scope()
         with self._lock:
-            return len(self._live)
+            return len(self._shown(scope))
 
     def __iter__(self) -> Iterator[R]:
         """Iterate over the records that were there when the iteration began."""
@@ -159,9 +168,8 @@ class Manager(Generic[R]):
         Raises:
             RecordNotFound: there is no such record.
         """
-        with self._lock:
-            saved = self._saved.get(self[id].id)
-            return saved.revision if saved else 0
+        saved = self._saved.get(self[id].id)
+        return saved.revision if saved else 0
 
     @property
     def unsaved(self) -> tuple[str, ...]:
@@ -193,11 +201,13 @@ class Manager(Generic[R]):
             InvalidId, InvalidRecord: as they say.
         """
         self._check(record)
-        with self._changing():
-            if record.id in self._live:
+
+        def make(current: R | None) -> R:
+            if current is not None:
                 raise DuplicateId(self.kind, record.id)
-            self._unknown.pop(record.id, None)  # of a record that was deleted, not of this one
-            self._put(record)
+            return record
+
+        self._change(record.id, make, anew=True)
         return record
 
     def replace(self, record: R, *, expect: R | None = None) -> R:
@@ -210,15 +220,14 @@ class Manager(Generic[R]):
             StaleRecord: it was made from an older one than the manager holds.
             InvalidRecord: it is of another class.
         """
-        self._check(record)
-        with self._changing():
-            current = self[record.id]
+
+        def successor(current: R) -> R:
             if expect is not None and expect is not current:
                 raise StaleRecord(self.kind, record.id)
-            record = self._succeed(current, record)
-            if record is not current or not self._codec.is_immutable:
-                self._put(record)
-        return record
+            return record
+
+        self._check(record)
+        return self._modify(record, successor)
 
     def update(self, id: str | R, /, **changes: Any) -> R:
         """Change fields of a record and return the new record.
@@ -227,16 +236,7 @@ class Manager(Generic[R]):
             RecordNotFound: there is none.
             InvalidRecord: the class does not take these values; the record is as it was.
         """
-        with self._changing():
-            current = self[self._id(id)]
-            if "id" in changes and changes["id"] != current.id:
-                raise InvalidRecord(self.kind, current.id, "the id of a record cannot be changed")
-            evolve: Callable[..., R] = attrs.evolve
-            new = self._made(current.id, lambda: evolve(current, **changes))
-            self._check(new)
-            new = self._succeed(current, new)
-            self._put(new)
-        return new
+        return self._modify(id, lambda current: self._evolved(current, **changes))
 
     def delete(self, id: str | R) -> R:
         """Remove a record and return what it was. The next save removes it from the store.
@@ -244,43 +244,113 @@ class Manager(Generic[R]):
         Raises:
             RecordNotFound: there is none.
         """
-        with self._changing():
-            record = self[self._id(id)]
-            del self._live[record.id]
-            self._touch(record.id)
-        return record
+        name = self._id(id)
+        deleted: list[R] = []
+
+        def make(current: R | None) -> None:
+            if current is None:
+                raise RecordNotFound(self.kind, name)
+            deleted.append(current)
+
+        self._change(name, make)
+        return deleted[0]
 
     def delete_all(self) -> int:
         """Remove every record, and return how many there were."""
-        with self._changing():
-            count = len(self._live)
-            self._touch(*self._live)
-            self._live.clear()
-        return count
+        while True:
+            with self._lock:
+                landing = next(iter(self._landings.values()), None)
+                if landing is None:
+                    self._want_open()
+                    scope = self._scope()
+                    deleted = tuple(self._shown(scope))
+                    if scope is None:
+                        self._touched.update(deleted)
+                        self._live = {}
+                    else:
+                        space = scope.own_workspace(self.kind).copy()
+                        for id in deleted:
+                            space.put(id, None, self._live.get(id))
+                        scope.workspaces[self.kind] = space
+                    break
+            landing.wait()
+        if deleted:
+            self._tell(deleted, scope)
+        return len(deleted)
 
     # --- the protocol of RecordManager ------------------------------------------------
 
-    def pending(self) -> tuple[Sequence[Pending], Sequence[Failure]]:
+    def pending(
+        self, among: Collection[str] | None = None, *, besides: Collection[str] = ()
+    ) -> tuple[Sequence[Pending], Sequence[Failure]]:
         """See `RecordManager.pending`."""
         pending: list[Pending] = []
         failures: list[Failure] = []
         with self._lock:
-            ids = dict.fromkeys([*self._live, *self._saved])
-            if self._codec.is_immutable:
-                ids = dict.fromkeys(sorted(self._touched))
-            for id in ids:
-                try:
-                    one = self._pending_one(id)
-                except StateStoreError as error:
-                    failures.append(Failure(Key(self.kind, id), "save", error))
-                except Exception as error:  # noqa: BLE001 # a class of the host may raise anything
-                    refused = EncodeError("$", f"its class raised {type(error).__name__}")
-                    refused.__cause__ = error
-                    failures.append(Failure(Key(self.kind, id), "save", refused))
-                else:
-                    if one is not None:
-                        pending.append(one)
+            ids = self._touched if self._codec.is_immutable else {*self._live, *self._saved}
+            if among is not None:
+                ids = ids.intersection(among)
+            for id in sorted(ids.difference(besides)):
+                one = self._tried(id, self._live.get(id), self._unknown.get(id), failures)
+                if one is not None:
+                    pending.append(one)
+                elif not failures or failures[-1].key != Key(self.kind, id):
+                    self._touched.discard(id)
         return pending, failures
+
+    def is_current(self, pending: Pending) -> bool:
+        """See `RecordManager.is_current`. Of records that change in place nothing is known."""
+        record = self._live.get(pending.change.key.id)
+        return self._codec.is_immutable and record is pending.token
+
+    def claim(
+        self, workspace: Workspace[R], landing: Landing
+    ) -> tuple[Sequence[Pending], Sequence[Failure]]:
+        """See `RecordManager.claim`."""
+        pending: list[Pending] = []
+        failures: list[Failure] = []
+        with self._lock:
+            for id in workspace.written:
+                self._landings[id] = landing
+            for id, record in workspace.written.items():
+                live = self._live.get(id)
+                if record is live:
+                    continue
+                if workspace.seen[id] is not live:
+                    saved = self._saved.get(id)
+                    revision = saved.revision if saved else 0
+                    error = Conflict(self.kind, id, revision, revision, in_memory=True)
+                    failures.append(Failure(Key(self.kind, id), "save", error))
+                    continue
+                unknown = None if id in workspace.made else self._unknown.get(id)
+                one = self._tried(id, record, unknown, failures)
+                if one is not None:
+                    pending.append(one)
+        return pending, failures
+
+    def publish(self, workspace: Workspace[R], done: Sequence[tuple[Pending, Revision]]) -> None:
+        """See `RecordManager.publish`."""
+        with self._lock:
+            for id, record in workspace.written.items():
+                if record is self._live.get(id):
+                    continue
+                self._touched.add(id)
+                if record is None or id in workspace.made:
+                    self._live.pop(id, None)
+                    self._unknown.pop(id, None)
+                if record is not None:
+                    self._live[id] = record
+            for pending, revision in done:
+                self.saved(pending, revision)
+            for id in workspace.written:
+                self._landings.pop(id, None)
+
+    def release(self, workspace: Workspace[R], landing: Landing) -> None:
+        """See `RecordManager.release`."""
+        with self._lock:
+            for id in workspace.written:
+                if self._landings.get(id) is landing:
+                    del self._landings[id]
 
     def saved(self, pending: Pending, revision: Revision) -> None:
         """See `RecordManager.saved`."""
@@ -322,24 +392,25 @@ class Manager(Generic[R]):
         """See `RecordManager.adopt`."""
         with self._lock:
             kept = [] if discard else list(self.unsaved)
+            old_live, old_saved = dict(self._live), dict(self._saved)
             if discard:
-                self._put_back(unread)
+                self._put_back(unread, old_live, old_saved)
             stays = {*kept, *unread}
             for id, one in loaded.items():
-                saved = self._saved.get(id)
+                saved = old_saved.get(id)
                 if saved is not None and saved.revision == one.revision and not discard:
                     stays.add(id)  # the same as before: whoever holds the record keeps a good one
             live = {id: one.record for id, one in loaded.items() if id not in stays}
-            live.update({id: record for id, record in self._live.items() if id in stays})
-            self._saved = {
-                **{id: saved for id, saved in self._saved.items() if id in stays},
+            live.update({id: record for id, record in old_live.items() if id in stays})
+            saved_now = {
+                **{id: saved for id, saved in old_saved.items() if id in stays},
                 **{
                     id: _Saved(one.token, one.revision, one.is_exact, bool(one.unknown))
                     for id, one in loaded.items()
                     if id not in stays
                 },
             }
-            self._unknown = {
+            unknown_now = {
                 **{id: unknown for id, unknown in self._unknown.items() if id in stays},
                 **{
                     id: FrozenDict(one.unknown)
@@ -347,8 +418,12 @@ class Manager(Generic[R]):
                     if one.unknown and id not in stays
                 },
             }
+            touched = set() if discard else self._touched & stays
+            # In a row: no signal comes between them.
             self._live = live  # type: ignore[assignment]  # decode() made each a record of the class
-            self._touched &= set() if discard else stays
+            self._saved = saved_now
+            self._unknown = unknown_now
+            self._touched = touched
         return kept
 
     def attach(self, owner: object, on_change: Callable[[Set[str]], None] | None) -> None:
@@ -365,24 +440,75 @@ class Manager(Generic[R]):
 
     # --- for the managers of a domain -------------------------------------------------
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Hold the lock over a change; when the outermost one is done tell who listens."""
-        with self._lock:
-            if self._left is not None:
-                raise StoreClosed(self._left)
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-            changed: set[str] = set()
-            on_change = None if self._depth else self._on_change
-            if on_change is not None:
-                changed, self._changed = self._changed, changed
-        # Outside the lock: who listens may wait for others that want it.
-        if on_change is not None and changed:
-            on_change(changed)
+    def _modify(self, id: str | R, change: Callable[[R], R]) -> R:
+        """Put what `change` makes of a record in its place, with nobody in between.
+
+        Whatever else it raises, the record is as it was.
+
+        Raises:
+            RecordNotFound: there is none.
+        """
+        name = self._id(id)
+        made: list[R] = []
+
+        def make(current: R | None) -> R:
+            if current is None:
+                raise RecordNotFound(self.kind, name)
+            new = change(current)
+            self._check(new)
+            if new is not current:
+                new = self._succeed(current, new)
+            made.append(new)
+            return new
+
+        self._change(name, make)
+        return made[0]
+
+    def _evolved(self, current: R, **changes: Any) -> R:
+        """Return a record with other values of some fields.
+
+        Raises:
+            InvalidRecord: the class does not take them.
+        """
+        if "id" in changes and changes["id"] != current.id:
+            raise InvalidRecord(self.kind, current.id, "the id of a record cannot be changed")
+        evolve: Callable[..., R] = attrs.evolve
+        return self._made(current.id, lambda: evolve(current, **changes))
+
+    def _change(self, id: str, make: Callable[[R | None], R | None], *, anew: bool = False) -> None:
+        """Put what `make` returns in the place of what there is, None for nothing; then tell.
+
+        `make` is called once, under the lock. The same frozen record is no change.
+        """
+        while True:
+            with self._lock:
+                landing = self._landings.get(id)
+                if landing is None:
+                    self._want_open()
+                    scope = self._scope()
+                    current = self._present(id, scope)
+                    new = make(current)
+                    if new is current and self._codec.is_immutable:
+                        return
+                    if scope is not None:
+                        seen = self._live.get(id)
+                        scope.own_workspace(self.kind).put(id, new, seen, anew=anew)
+                    else:
+                        if anew:  # unknown fields of a record that was deleted are not its own
+                            self._unknown.pop(id, None)
+                        self._touched.add(id)
+                        if new is None:
+                            del self._live[id]
+                        else:
+                            self._live[id] = new
+                    break
+            landing.wait()  # a transaction that writes it is just becoming durable
+        self._tell((id,), scope)
+
+    def _tell(self, ids: Collection[str], scope: Scope | None) -> None:
+        """Tell who listens, outside the lock, as he may wait for others that want it."""
+        if scope is None and self._on_change is not None:
+            self._on_change(frozenset(ids))
 
     def _succeed(self, current: R, new: R) -> R:
         """Return `new` as the successor of `current`: the place to stamp and to refuse."""
@@ -408,6 +534,34 @@ class Manager(Generic[R]):
 
     # --- inside -----------------------------------------------------------------------
 
+    def _want_open(self) -> None:
+        if self._left is not None:
+            raise StoreClosed(self._left)
+
+    def _scope(self) -> Scope | None:
+        """Return the transaction that this code runs in, if there is one."""
+        if INNERMOST.get() is None:
+            return None
+        scope = scope_of(self._owner)
+        if scope is not None and not self._codec.is_immutable:
+            reason = (
+                "its records can be changed in place, which could not be undone; "
+                "make their class frozen, with fields that cannot change either"
+            )
+            raise InTransaction(f"use the manager of {self.kind!r}", reason)
+        return scope
+
+    def _present(self, id: str, scope: Scope | None) -> R | None:
+        if scope is not None:
+            space: Workspace[R] | None = scope.workspace(self.kind)
+            if space is not None and id in space.written:
+                return space.written[id]
+        return self._live.get(id)
+
+    def _shown(self, scope: Scope | None) -> Mapping[str, R]:
+        space: Workspace[R] | None = scope.workspace(self.kind) if scope is not None else None
+        return self._live if space is None else space.over(self._live)
+
     def _check(self, record: R) -> None:
         # No subclass either: the fields that it adds would not come back.
         if type(record) is not self.record_class:
@@ -415,32 +569,39 @@ class Manager(Generic[R]):
             raise InvalidRecord(self.kind, None, reason)
         check_id(record.id)
 
-    def _put(self, record: R) -> None:
-        self._live[record.id] = record
-        self._touch(record.id)
+    def _tried(
+        self,
+        id: str,
+        record: R | None,
+        unknown: Mapping[str, Any] | None,
+        failures: list[Failure],
+    ) -> Pending | None:
+        """Return the change that makes `record` the stored one; note why it cannot be."""
+        try:
+            return self._pending_one(id, record, unknown)
+        except StateStoreError as error:
+            failures.append(Failure(Key(self.kind, id), "save", error))
+        except Exception as error:  # noqa: BLE001 # a class of the host may raise anything
+            refused = EncodeError("$", f"its class raised {type(error).__name__}")
+            refused.__cause__ = error
+            failures.append(Failure(Key(self.kind, id), "save", refused))
+        return None
 
-    def _touch(self, *ids: str) -> None:
-        self._touched.update(ids)
-        if self._on_change is not None:
-            self._changed.update(ids)
-
-    def _pending_one(self, id: str) -> Pending | None:
+    def _pending_one(
+        self, id: str, record: R | None, unknown: Mapping[str, Any] | None
+    ) -> Pending | None:
         key = Key(self.kind, id)
-        saved, record = self._saved.get(id), self._live.get(id)
+        saved = self._saved.get(id)
         if record is None:
-            if saved is None:
-                self._touched.discard(id)
-                return None
-            return Pending(Delete(key), saved.revision, None)
+            return None if saved is None else Pending(Delete(key), saved.revision, None)
         if saved is not None and saved.token is record:
-            self._touched.discard(id)
             return None
         if record.id != id:
             raise EncodeError("$.id", "the id of a record was changed in place")
-        patch = self._patch(key, saved, record)
+        patch = self._patch(key, saved, record, unknown)
         if saved is not None and patch is not None:
             return Pending(patch, saved.revision, record)
-        document = {**self._codec.encode(record), **self._unknown.get(id, {})}
+        document = {**self._codec.encode(record), **(unknown or {})}
         token: object = record
         if not self._codec.is_immutable:
             check_document(document)
@@ -451,10 +612,12 @@ class Manager(Generic[R]):
             self._codec.check_round_trip(record, document)
         return Pending(Put(key, document, self.schema), saved.revision if saved else 0, token)
 
-    def _patch(self, key: Key, saved: _Saved | None, record: R) -> Patch | None:
+    def _patch(
+        self, key: Key, saved: _Saved | None, record: R, unknown: Mapping[str, Any] | None
+    ) -> Patch | None:
         if saved is None or not saved.is_exact or not self._codec.is_immutable:
             return None
-        if saved.has_unknown != (key.id in self._unknown):
+        if saved.has_unknown != bool(unknown):
             return None  # it was deleted and made anew, without the fields that nobody knows
         old = cast(R, saved.token)
         return self._codec.patch(key, old, record, check=self._wants_round_trip)
@@ -469,16 +632,16 @@ class Manager(Generic[R]):
     """Whether a save makes sure that each record will be read back; not needed where the class
     itself refuses what cannot be."""
 
-    def _put_back(self, ids: Set[str]) -> None:
+    def _put_back(self, ids: Set[str], live: dict[str, R], saved: dict[str, _Saved]) -> None:
         """Undo unsaved changes of records that cannot be read again, as far as is known."""
         changed = set(self.unsaved)
         for id in ids & changed:
-            saved = self._saved.get(id)
-            if saved is not None and self._codec.is_immutable:
-                self._live[id] = cast(R, saved.token)  # the record that was saved
+            known = saved.get(id)
+            if known is not None and self._codec.is_immutable:
+                live[id] = cast(R, known.token)  # the record that was saved
             else:
-                self._live.pop(id, None)
-                self._saved.pop(id, None)
+                live.pop(id, None)
+                saved.pop(id, None)
 
 
 def later(moment: datetime, now: datetime) -> datetime:

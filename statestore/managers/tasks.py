@@ -153,9 +153,8 @@ class TaskManager(DomainManager[Task]):
         Raises:
             RecordNotFound: there is no task `parent_id`; nothing was added.
         """
-        with self._changing():
-            if parent_id is not None:
-                parent_id = self[parent_id].id
-            return super().create(
-                id=id, title=title, parent_id=parent_id, session_id=session_id, **fields
-            )
+        if parent_id is not None:
+            parent_id = self[parent_id].id
+        return super().create(
+            id=id, title=title, parent_id=parent_id, session_id=session_id, **fields
+        )

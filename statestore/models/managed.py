@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from typing import Any, Protocol
 
 import attrs
 
 from statestore.models.changes import Delete, Patch, Put, Stored
 from statestore.models.keys import Revision
 from statestore.models.reports import Failure
+from statestore.models.workspaces import Workspace
 
 
 @attrs.frozen
@@ -39,6 +40,14 @@ class Loaded:
     is_exact: bool = False
 
 
+class Landing(Protocol):
+    """A commit on its way that changes live records when it lands."""
+
+    def wait(self) -> None:
+        """Return when it has landed, one way or another. Call it without holding a lock."""
+        ...
+
+
 class RecordManager(Protocol):
     """What coordinates records needs of a manager. Any thread may call it."""
 
@@ -50,12 +59,40 @@ class RecordManager(Protocol):
         """The version of the record class that the manager knows."""
         ...
 
-    def pending(self) -> tuple[Sequence[Pending], Sequence[Failure]]:
-        """Return all unsaved changes as documents, and a failure for each that cannot be one."""
+    def pending(
+        self, among: Collection[str] | None = None, *, besides: Collection[str] = ()
+    ) -> tuple[Sequence[Pending], Sequence[Failure]]:
+        """Return the unsaved changes as documents, and a failure for each that cannot be one.
+
+        Args:
+            among: look at these ids only.
+            besides: leave these ids out: their changes are on their way.
+        """
+        ...
+
+    def is_current(self, pending: Pending) -> bool:
+        """Say whether a change is known to hold the present state of its record."""
         ...
 
     def saved(self, pending: Pending, revision: Revision) -> None:
         """Note that a change is durable. The record stays dirty if it was changed since."""
+        ...
+
+    def claim(
+        self, workspace: Workspace[Any], landing: Landing
+    ) -> tuple[Sequence[Pending], Sequence[Failure]]:
+        """Return what a transaction changes, and a failure for each record that stands against it.
+
+        From now on who writes one of the records waits for `landing`, until `publish` or `release`.
+        """
+        ...
+
+    def publish(self, workspace: Workspace[Any], done: Sequence[tuple[Pending, Revision]]) -> None:
+        """Show everybody what a transaction has written, now that it is durable."""
+        ...
+
+    def release(self, workspace: Workspace[Any], landing: Landing) -> None:
+        """Let the records be written again; nothing of the transaction is shown."""
         ...
 
     def decode(self, stored: Stored) -> Loaded:

@@ -132,7 +132,9 @@ def backup(
         ConfigurationError: `path` is within the store's records, or `name` makes no file name.
         StorageError: the system refused; nothing is left at `path`.
     """
+    engine.want_no_transaction("back up")
     with engine.turn():
+        engine.wait_for_commits()
         started, now = time.monotonic(), engine.clock()
         target = os.path.realpath(path or os.path.join(backups, _named(name, now)))
         _want_outside(engine, target, backups)

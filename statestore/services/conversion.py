@@ -24,6 +24,7 @@ def convert(engine: Engine, format: str, kinds: Collection[str] | None = None) -
         NotSupported: the driver keeps no files.
         StorageError, ReadOnlyStore: nothing more was converted.
     """
+    engine.want_no_transaction("convert")
     serializer = get(format)
     files = wanted_files(engine, "conversion")
     known = sorted({*engine.driver.kinds(), *engine.managers})
@@ -34,6 +35,7 @@ def convert(engine: Engine, format: str, kinds: Collection[str] | None = None) -
     failures: list[Failure] = []
     notes: list[str] = []
     with engine.turn():
+        engine.wait_for_commits()
         started = time.monotonic()
         for kind in known if kinds is None else kinds:
             try:

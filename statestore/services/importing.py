@@ -52,6 +52,7 @@ def import_transcripts(engine: Engine, sources: Sequence[str]) -> ImportReport:
         SaveFailed: what was taken in could not be saved.
         ReadOnlyStore, StoreClosed: nothing was taken in.
     """
+    engine.want_no_transaction("import")
     sessions, conversations = _managers(engine)
     engine.driver.commit([], {})  # nothing is taken in that could not be saved
     started = time.monotonic()

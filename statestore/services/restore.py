@@ -41,8 +41,10 @@ def restore(engine: Engine, path: str) -> RestoreReport:
         BackupNotFound, InvalidBackup: there is no whole backup at `path`; nothing was changed.
         SaveFailed: a part could not be written; repeat it when the cause is gone.
     """
+    engine.want_no_transaction("restore")
     with engine.turn():
         started = time.monotonic()
+        engine.wait_for_commits()
         manifest, documents = read_backup(path, store_path=engine.driver.path)
         compared = _compare(engine, documents)
         outcome = engine.commit(compared.changes, compared.seen)
@@ -53,10 +55,10 @@ def restore(engine: Engine, path: str) -> RestoreReport:
             items=outcome.written,
             deleted=outcome.deleted,
             unchanged=compared.unchanged,
-            size_bytes=outcome.commit.size_bytes if outcome.done else 0,
+            size_bytes=outcome.size_bytes,
             timestamp=engine.clock(),
             duration_s=time.monotonic() - started,
-            failures=outcome.failures,
+            failures=tuple(outcome.failures),
             notes=(f"as of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC", *compared.notes),
         )
         loaded = engine.take_in(discard=True)

@@ -1,0 +1,197 @@
+"""Saving: what is unsaved becomes durable, by commits of one's own and by those of others."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from statestore.engine.collecting import collector_paused
+from statestore.engine.flights import LOST, Flight, Flights, commit_of, failures_of
+from statestore.engine.queueing import Result
+from statestore.errors import (
+    CommitRefused,
+    PartialCommit,
+    ReadOnlyStore,
+    StateStoreError,
+    StoreClosed,
+)
+from statestore.models.changes import Change, Commit, Delete
+from statestore.models.keys import Key
+from statestore.models.managed import Pending, RecordManager
+from statestore.models.reports import Failure
+
+
+@attrs.define
+class Outcome:
+    """What commits came to: what they wrote, and what they could not do.
+
+    `sequence` is that of the last commit that was made or relied on, None where there was none.
+    `committed_at` is None where none was made.
+    """
+
+    written: int = 0
+    deleted: int = 0
+    size_bytes: int = 0
+    sequence: int | None = None
+    committed_at: datetime | None = None
+    failures: list[Failure] = attrs.field(factory=list)
+
+    def add(self, commit: Commit, changes: Iterable[Change]) -> None:
+        """Count a commit that made `changes`."""
+        done = False
+        for change in changes:
+            done = True
+            if not isinstance(change, Delete):
+                self.written += 1
+            elif change.key in commit.revisions:
+                self.deleted += 1
+        self.sequence = commit.sequence
+        if done:
+            self.size_bytes += commit.size_bytes
+            self.committed_at = commit.committed_at
+
+
+@attrs.frozen
+class _Awaited:
+    """A record that another's commit concerns. `is_enough`: if it is made, so is the change."""
+
+    key: Key
+    flight: Flight
+    is_enough: bool
+
+
+class Saver:
+    """Saves the records of managers. Any thread may use it; saves overlap."""
+
+    def __init__(self, flights: Flights, turn: AbstractContextManager[Any]) -> None:
+        """Make plans while `turn` is held."""
+        self._flights = flights
+        self._turn = turn
+
+    def save(
+        self, managers: Sequence[RecordManager], only: Collection[str] | None = None
+    ) -> Outcome:
+        """Make all that is unsaved durable, and return what the own commits did.
+
+        What others are just saving is waited for; where that fails it is tried again. What is
+        changed after the call began is not pursued.
+
+        Args:
+            only: the ids of others' commits to wait for; by default all.
+        Raises:
+            ReadOnlyStore, StoreClosed, StateStoreError: nothing of a commit was written.
+        """
+        outcome = Outcome()
+        left: Mapping[str, Collection[str]] | None = None
+        while True:
+            mine: dict[Key, Pending] = {}
+            awaited: list[_Awaited] = []
+            with self._turn:
+                with contextlib.nullcontext() if only else collector_paused():
+                    for manager in managers:
+                        among = None if left is None else left.get(manager.kind, ())
+                        self._plan(manager, among, only, mine, awaited, outcome.failures)
+                flight = None
+                if mine or (left is None and not awaited):
+                    flight = self._flights.start(mine)
+            again: defaultdict[str, set[str]] = defaultdict(set)
+            if flight is not None:
+                flight.wait()
+                for key in judge(flight.result, mine, outcome):
+                    again[key.kind].add(key.id)
+            for one in awaited:
+                one.flight.wait()
+                commit = commit_of(one.flight.result)
+                if commit is None or not one.is_enough or not one.flight.has_made(one.key):
+                    again[one.key.kind].add(one.key.id)
+                else:
+                    outcome.sequence = max(outcome.sequence or 0, commit.sequence)
+            if not again:
+                return outcome
+            left = again
+
+    def _plan(
+        self,
+        manager: RecordManager,
+        among: Collection[str] | None,
+        only: Collection[str] | None,
+        mine: dict[Key, Pending],
+        awaited: list[_Awaited],
+        failures: list[Failure],
+    ) -> None:
+        """Find what of one manager is to be committed, and which flights are to be waited for."""
+        if among is not None and not among:
+            return
+        carried = self._flights.carried(manager.kind)
+        changes, failed = manager.pending(among, besides=carried)
+        for one in changes:
+            mine[one.change.key] = one
+        failures.extend(failed)
+        wanted = only if among is None else among
+        for id, flight in carried.items():
+            if wanted is not None and id not in wanted:
+                continue
+            # One that set out after this save began carries all that was changed before it.
+            key = Key(manager.kind, id)
+            pending = flight.pending.get(key)
+            is_enough = among is not None or (pending is not None and manager.is_current(pending))
+            awaited.append(_Awaited(key, flight, is_enough))
+
+    def commit(self, changes: Sequence[Change], expect: Mapping[Key, int]) -> Outcome:
+        """Commit what can be committed. What the driver refuses is left out and told."""
+        outcome = Outcome()
+        rest = {change.key: change for change in changes}
+        while True:
+            expected = {key: revision for key, revision in expect.items() if key in rest}
+            result: Result
+            try:
+                result = self._flights.run(list(rest.values()), expected)
+            except StateStoreError as error:
+                result = error
+            again = judge(result, rest, outcome)
+            if not again:
+                return outcome
+            rest = {key: rest[key] for key in again}
+
+
+def judge(
+    result: Result | None, asked: Mapping[Key, Pending | Change], outcome: Outcome
+) -> Collection[Key]:
+    """Note what a commit came to; return the keys to try again, as it was refused for others.
+
+    Raises:
+        ReadOnlyStore, StoreClosed, BaseException: it concerns the store as a whole.
+    """
+    if isinstance(result, Commit):
+        outcome.add(result, map(_change, asked.values()))
+    elif isinstance(result, PartialCommit):
+        failed = failures_of(result)
+        outcome.failures.extend(failed)
+        keys = {failure.key for failure in failed}
+        outcome.add(result.commit, (_change(one) for key, one in asked.items() if key not in keys))
+    elif isinstance(result, CommitRefused):
+        refused = failures_of(result)
+        keys = {failure.key for failure in refused}
+        if keys.isdisjoint(asked):
+            raise result
+        outcome.failures.extend(refused)
+        return [key for key in asked if key not in keys]
+    elif result is LOST or result is None:
+        return list(asked)
+    elif isinstance(result, ReadOnlyStore | StoreClosed) or not asked:
+        raise result
+    elif isinstance(result, StateStoreError):  # nothing was written, whatever the record
+        outcome.failures.extend(Failure(key, "save", result) for key in asked)
+    else:
+        raise result
+    return ()
+
+
+def _change(one: Pending | Change) -> Change:
+    return one.change if isinstance(one, Pending) else one

@@ -1,0 +1,49 @@
+"""What a transaction has written of one kind, beside the records that everybody sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+import attrs
+
+R = TypeVar("R")
+
+
+@attrs.define(eq=False)
+class Workspace(Generic[R]):
+    """The writes of a transaction to one kind.
+
+    `written` maps ids to records, None for one that was deleted. `seen` has what everybody saw of
+    each id when it was first written, None for nothing. `made` are the ids that were added.
+    """
+
+    written: dict[str, R | None] = attrs.field(factory=dict)
+    seen: dict[str, R | None] = attrs.field(factory=dict)
+    made: set[str] = attrs.field(factory=set)
+
+    def copy(self) -> Workspace[R]:
+        """Return one that can be changed without changing this one."""
+        return Workspace(dict(self.written), dict(self.seen), set(self.made))
+
+    def put(self, id: str, record: R | None, seen: R | None, *, anew: bool = False) -> None:
+        """Note a write; `seen` counts at the first one of an id. `anew` puts it at the end."""
+        self.seen.setdefault(id, seen)
+        if not anew:
+            self.written[id] = record
+            return
+        self.made.add(id)
+        others = {key: one for key, one in self.written.items() if key != id}
+        self.written = {**others, id: record}
+
+    def over(self, live: Mapping[str, R]) -> dict[str, R]:
+        """Return what the transaction sees where everybody else sees `live`, in the same order."""
+        shown: dict[str, R] = {}
+        for id, one in live.items():
+            record = self.written.get(id, one)
+            if record is not None and id not in self.made:
+                shown[id] = record
+        for id, new in self.written.items():
+            if new is not None and id not in shown:
+                shown[id] = new
+        return shown
