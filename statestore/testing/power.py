@@ -15,8 +15,6 @@ from statestore.testing.outages import MODELS, Choice, choices
 from statestore.testing.recording import ChangeLog
 from statestore.testing.trees import Entry, Trees, build
 
-__all__ = ["MODELS", "DiskState", "PowerLog"]
-
 _TOLD = 40
 
 

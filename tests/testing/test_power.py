@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from statestore.files.folders import open_folder
 from statestore.testing.faulty import Fail, FaultyFiles, PowerOff, Stop, named
-from statestore.testing.power import MODELS, PowerLog
+from statestore.testing.outages import MODELS
+from statestore.testing.power import PowerLog
 
 
 def seen(root, timed=None):
