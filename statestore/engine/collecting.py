@@ -13,11 +13,15 @@ _was_enabled = False
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
+def collector_paused(*, all_stay: bool = False) -> Iterator[None]:
     """Hold the collector off; it goes on when the last of those that asked for it is done.
 
     Each of its rounds would look through everything that was made so far. It stays as it is where
     the host has switched it off. Pauses may nest, also in several threads.
+
+    Args:
+        all_stay: count what there is then among the old, which are looked at seldom; the first
+            round after the pause would look through all of it else.
     """
     global _pauses, _was_enabled
     with _lock:
@@ -31,4 +35,7 @@ def collector_paused() -> Iterator[None]:
         with _lock:
             _pauses -= 1
             if not _pauses and _was_enabled:
+                if all_stay and not gc.get_freeze_count():  # or the host has put something there
+                    gc.freeze()
+                    gc.unfreeze()
                 gc.enable()

@@ -242,7 +242,7 @@ class Engine:
             failures: list[Failure] = []
             notes: list[str] = []
             self.wait_for_commits()
-            with collector_paused():
+            with collector_paused(all_stay=True):
                 found = read(self.driver, self._chosen(kinds), failures, notes)
             kept = [key for one in found for key in one.adopt(discard=discard)]
             self._loaded = self._loaded or kinds is None

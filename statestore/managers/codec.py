@@ -25,7 +25,7 @@ from statestore.managers.immutability import is_immutable
 from statestore.managers.patches import Patcher
 from statestore.managers.shapes import Misfit, extra_field_of, shape_converter
 from statestore.models.changes import Patch
-from statestore.models.documents import FrozenDict, check_document, freeze_mapping
+from statestore.models.documents import FrozenDict, dumps_checked, freeze_mapping
 from statestore.models.keys import Key
 
 R = TypeVar("R")
@@ -137,9 +137,9 @@ class Codec(Generic[R]):
         Raises:
             EncodeError: a value cannot be stored, or would come back as something else.
         """
-        check_document(document)
+        data = dumps_checked(document)
         try:
-            back, unknown = self.decode(orjson.loads(orjson.dumps(document)))
+            back, unknown = self.decode(orjson.loads(data))
         except Misfit as error:
             raise EncodeError("$", "; ".join(error.problems)) from error
         again = {**self.encode(back), **unknown}

@@ -70,7 +70,7 @@ class Columns(Generic[T]):
         """
         if not documents:
             return []
-        _want_types(documents, _DICT)
+        want_types(documents, dict)
         rows = list(map(self._values, documents))
         fields = zip(self._columns, zip(*rows, strict=True), strict=True)
         columns = [column(values) for column, values in fields]
@@ -125,11 +125,14 @@ def stored_as_is(column: Column) -> dict[str, Any]:
 
 # --- columns --------------------------------------------------------------------------
 
-_DICT, _LIST, _STR = frozenset({dict}), frozenset({list}), frozenset({str})
 
+def want_types(values: Iterable[Any], *types: type) -> None:
+    """Check that values are of some types, of no subclass.
 
-def _want_types(values: Iterable[Any], types: frozenset[type]) -> None:
-    if not types.issuperset(map(type, values)):
+    Raises:
+        Unusual: one is not.
+    """
+    if not {*types}.issuperset(map(type, values)):
         raise Unusual
 
 
@@ -143,7 +146,7 @@ def plain_column(*types: type) -> Column:
 
     def read(values: Sequence[Any]) -> Iterable[Any]:
         if not (is_optional and _are_none(values)):
-            _want_types(values, wanted)
+            want_types(values, *wanted)
         return values
 
     return read
@@ -151,7 +154,7 @@ def plain_column(*types: type) -> Column:
 
 def id_column(values: Sequence[Any]) -> Iterable[Any]:
     """Read ids: as `check_id`, for those of ASCII alone."""
-    _want_types(values, _STR)
+    want_types(values, str)
     text = "".join(values)
     if not text.isascii() or "\0" in text or not all(values):
         raise Unusual
@@ -162,7 +165,7 @@ def id_column(values: Sequence[Any]) -> Iterable[Any]:
 
 def filled_column(values: Sequence[Any]) -> Iterable[Any]:
     """Read texts that are not empty."""
-    _want_types(values, _STR)
+    want_types(values, str)
     if not all(values):
         raise Unusual
     return values
@@ -175,7 +178,7 @@ def number_column(type_: type, low: float | None, high: float | None, *, optiona
     def read(values: Sequence[Any]) -> Iterable[Any]:
         if optional and _are_none(values):
             return values
-        _want_types(values, wanted)
+        want_types(values, *wanted)
         for value in {*values} - {None}:
             if not math.isfinite(value):
                 raise Unusual
@@ -191,7 +194,7 @@ def choice_column(choices: type[Enum]) -> Column:
     members = {member.value: member for member in choices}
 
     def read(values: Sequence[Any]) -> Iterable[Any]:
-        _want_types(values, _STR)
+        want_types(values, str)
         return list(map(members.__getitem__, values))
 
     return read
@@ -204,7 +207,7 @@ def time_column(*, optional: bool) -> Column:
         texts = [value for value in values if value is not None] if optional else values
         if not texts:
             return values
-        _want_types(texts, _STR)
+        want_types(texts, str)
         moments = parse_times(texts)
         if len(moments) == len(values):
             return moments
@@ -216,16 +219,16 @@ def time_column(*, optional: bool) -> Column:
 
 def texts_column(values: Sequence[Any]) -> Iterable[Any]:
     """Read lists of texts."""
-    _want_types(values, _LIST)
+    want_types(values, list)
     for value in values:
-        _want_types(value, _STR)
+        want_types(value, str)
     return map(tuple, values)
 
 
 def mapping_column(values: Sequence[Any]) -> Iterable[Any]:
     """Read mappings of the host's own."""
-    _want_types(values, _DICT)
-    return map(freeze_mapping, values) if any(values) else repeat(_EMPTY)
+    want_types(values, dict)
+    return map(freeze, values) if any(values) else repeat(_EMPTY)
 
 
 def json_column(values: Sequence[Any]) -> Iterable[Any]:
@@ -237,7 +240,7 @@ def list_column(read_list: Callable[[list[Any]], Any]) -> Column:
     """Return the column of lists, each read by `read_list`."""
 
     def read(values: Sequence[Any]) -> Iterable[Any]:
-        _want_types(values, _LIST)
+        want_types(values, list)
         return map(read_list, values) if any(values) else repeat(read_list([]))
 
     return read

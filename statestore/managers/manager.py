@@ -30,7 +30,7 @@ from statestore.managers.ids import new_id
 from statestore.managers.scopes import INNERMOST, Scope, scope_of
 from statestore.managers.shapes import Misfit
 from statestore.models.changes import Delete, Patch, Put, Stored
-from statestore.models.documents import FrozenDict, check_document
+from statestore.models.documents import FrozenDict, dumps_checked
 from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.models.managed import Landing, Loaded, Pending
 from statestore.models.reports import Failure
@@ -383,7 +383,7 @@ class Manager(Generic[R]):
             raise StructureError(key.kind, key.id, error.problems) from error
         token: object = record
         if not self._codec.is_immutable:
-            token = _digest({**self._codec.encode(record), **unknown})
+            token = _digest(orjson.dumps({**self._codec.encode(record), **unknown}))
         return Loaded(record, stored.revision, unknown, token)
 
     def adopt(
@@ -604,8 +604,7 @@ class Manager(Generic[R]):
         document = {**self._codec.encode(record), **(unknown or {})}
         token: object = record
         if not self._codec.is_immutable:
-            check_document(document)
-            token = _digest(document)
+            token = _digest(dumps_checked(document))
             if saved is not None and saved.token == token:
                 return None
         if self._wants_round_trip:
@@ -649,5 +648,5 @@ def later(moment: datetime, now: datetime) -> datetime:
     return max(now, moment + timedelta(microseconds=1))
 
 
-def _digest(document: Mapping[str, Any]) -> bytes:
-    return hashlib.blake2b(orjson.dumps(document), digest_size=16).digest()
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()

@@ -19,6 +19,7 @@ from statestore.managers.columns import (
     list_column,
     read_in_columns,
     stored_as_is,
+    want_types,
 )
 from statestore.managers.fields import (
     extra_field,
@@ -29,7 +30,7 @@ from statestore.managers.fields import (
     time_field,
 )
 from statestore.managers.shapes import own_shape
-from statestore.models.documents import FrozenDict, freeze_mapping
+from statestore.models.documents import FrozenDict, freeze, freeze_mapping
 
 
 class Part(FrozenDict):
@@ -168,7 +169,8 @@ def _content_column(values: Sequence[Any]) -> Iterable[Any]:
 
 
 def _read_tool_calls(values: list[Any]) -> tuple[ToolCall, ...]:
-    return _to_tool_calls(values)
+    want_types(values, dict)
+    return tuple([ToolCall(freeze(call)) for call in values])
 
 
 own_shape(Content, write=lambda content: content, read=to_content)

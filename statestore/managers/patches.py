@@ -17,7 +17,7 @@ from statestore.managers.shapes import (
     shape_converter,
 )
 from statestore.models.changes import Append, Patch
-from statestore.models.documents import Json, check_document
+from statestore.models.documents import Json, dumps_checked
 from statestore.models.keys import Key
 from statestore.models.sequences import Items
 
@@ -101,8 +101,7 @@ class _Shape:
             raise ValueError
         written = self._write(value)
         if check:
-            check_document(written)
-            data = orjson.dumps(written)
+            data = dumps_checked(written)
             back = self._read(orjson.loads(data), self._type)
             if orjson.dumps(self._write(back)) != data or not back == value:
                 raise ValueError

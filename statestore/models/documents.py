@@ -234,7 +234,14 @@ def _freeze(value: Any) -> Any:
     if kind in _UNCHANGEABLE:
         return value
     if kind is dict:
-        return FrozenDict({key: _freeze(item) for key, item in value.items()}) if value else _EMPTY
+        if not value:
+            return _EMPTY
+        frozen = FrozenDict(value)
+        if not _UNCHANGEABLE.issuperset(map(type, value.values())):  # most hold texts and numbers
+            for key, item in value.items():
+                if type(item) not in _UNCHANGEABLE:
+                    dict.__setitem__(frozen, key, _freeze(item))
+        return frozen
     if kind is list or kind is tuple:
         return tuple([_freeze(item) for item in value])
     if isinstance(value, FrozenDict):

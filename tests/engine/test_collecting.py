@@ -61,3 +61,25 @@ def test_collector_waits_for_the_last_of_several_threads():
     other.join()
 
     assert gc.isenabled()
+
+
+def test_what_stays_is_counted_among_the_old():
+    gc.collect()
+
+    with collector_paused(all_stay=True):
+        made = [[] for _ in range(5000)]
+
+    assert any(one is made for one in gc.get_objects(generation=2))
+    assert gc.isenabled()
+
+
+def test_what_the_host_has_frozen_stays_frozen():
+    gc.freeze()
+    try:
+        count = gc.get_freeze_count()
+        with collector_paused(all_stay=True):
+            pass
+        assert gc.get_freeze_count() >= count - 100  # a few may be gone, and are no longer counted
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
