@@ -14,13 +14,13 @@ import attrs
 import orjson
 
 from statestore.drivers.driver import RecordFile, Settle
-from statestore.drivers.folding import check_data, encoded, group
+from statestore.drivers.folding import below_envelope, check_data, encoded, group
 from statestore.drivers.overlay import lengths_of
 from statestore.drivers.reading import Edited
 from statestore.drivers.staging import StagedFile
 from statestore.errors import EncodeError, StateStoreError, TooLarge
 from statestore.models.changes import Change, Commit, Delete, Patch
-from statestore.models.documents import MAX_SIZE_BYTES
+from statestore.models.documents import MAX_SIZE_BYTES, dumps_checked
 from statestore.models.envelopes import Envelope
 from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.models.reports import Failure
@@ -125,7 +125,7 @@ def _draft(key: Key, change: Change, serializer: Serializer) -> Draft:
         raise EncodeError("$.id", f"it is not the id of its key, {str(key)!r}")
     if change.extra:
         check_data(change.extra)
-    data = encoded_document(change.document)
+    data = _encoded(change.document)
     if not getattr(serializer, "takes_all", False) or len(data) > MAX_SIZE_BYTES // 2:
         envelope = Envelope(key.kind, change.schema, 1, _SOME_TIME, change.document, change.extra)
         encoded(serializer, envelope)
@@ -142,22 +142,22 @@ def edit_draft(record: RecordFile) -> PutDraft:
 def _patch_draft(key: Key, patch: Patch) -> PatchDraft:
     if patch.set.get("id", key.id) != key.id:
         raise EncodeError("$.id", "the id of a record cannot be changed")
-    check_data(patch.set)
     for append in patch.append:
         check_data({append.field: append.items})
     rows = [(one.field, one.from_length, one.items) for one in patch.append]
-    return PatchDraft(patch, _limited(orjson.dumps({"set": patch.set, "append": rows})))
+    data = b'{"set":' + _encoded(patch.set) + b',"append":' + orjson.dumps(rows) + b"}"
+    return PatchDraft(patch, _limited(data))
 
 
-def encoded_document(document: Mapping[str, Any]) -> bytes:
-    """Return a document as canonical JSON.
+_AROUND = len(b'{"data":')
 
-    Raises:
-        EncodeError: it cannot be stored.
-        TooLarge: it is over the limit.
-    """
-    check_data(document)
-    return _limited(orjson.dumps(document))
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    """Return a document as canonical JSON, checked as deep as it will stand in its envelope."""
+    try:
+        return _limited(dumps_checked({"data": document})[_AROUND:-1])
+    except EncodeError as error:
+        raise below_envelope(error) from error
 
 
 def _limited(data: bytes) -> bytes:

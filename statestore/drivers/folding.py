@@ -9,7 +9,7 @@ import attrs
 
 from statestore.errors import Conflict, EncodeError, RecordNotFound, StateStoreError
 from statestore.models.changes import Change, Delete, Patch, Put, apply_patch
-from statestore.models.documents import Document, FrozenDict, check_document
+from statestore.models.documents import Document, FrozenDict, dumps_checked
 from statestore.models.envelopes import Envelope
 from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.serializers.serializer import Serializer
@@ -82,7 +82,7 @@ def check_data(document: Document) -> None:
         EncodeError: it cannot; `where` is the path in the document.
     """
     try:
-        check_document({"data": document})
+        dumps_checked({"data": document})
     except EncodeError as error:
         raise below_envelope(error) from error
 

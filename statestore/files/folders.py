@@ -63,6 +63,7 @@ class Folder:
     def __init__(self, files: Files, fd: int, path: str, modes: Modes) -> None:
         """Take over the descriptor `fd`; `path` is for messages only."""
         self._files, self._fd, self.path, self._modes = files, fd, path, modes
+        self._identity: tuple[int, int] | None = None
 
     def __enter__(self) -> Folder:
         return self
@@ -107,11 +108,14 @@ class Folder:
             StorageError: it was moved, removed or replaced since it was opened.
         """
         try:
-            there, held = self._files.status_of(self.path), self.status()
+            there = self._files.status_of(self.path)
+            if self._identity is None:  # that of what is held open never changes
+                held = self._files.status(self._fd)
+                self._identity = held.st_dev, held.st_ino
         except OSError as error:
             reason = "it was moved or removed since it was opened; open the store again"
             raise StorageError(self.path, "write to", error.errno, reason) from error
-        if (there.st_dev, there.st_ino) != (held.st_dev, held.st_ino):
+        if (there.st_dev, there.st_ino) != self._identity:
             reason = "another folder has its place since it was opened; open the store again"
             raise StorageError(self.path, "write to", None, reason)
 

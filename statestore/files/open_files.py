@@ -41,7 +41,7 @@ class OpenFile:
             raise StorageError.from_os(self.path, "read", error) from error
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def write_at(self, offset: int, data: bytes) -> None:
+    def write_at(self, offset: int, data: bytes | bytearray) -> None:
         """Write all of `data` at `offset`. On an error some of it may have been written."""
         rest = memoryview(data)
         try:

@@ -14,7 +14,6 @@ import attrs
 
 from statestore.errors import (
     CorruptJournal,
-    CorruptStore,
     HistoryPruned,
     StorageError,
     StoreInDoubt,
@@ -36,7 +35,12 @@ from statestore.journal.segments import (
     segment_name,
     write_segment,
 )
-from statestore.journal.shared import SharedBlock, read_durable_mark, write_durable_mark
+from statestore.journal.shared import (
+    BLOCK_BYTES,
+    SharedBlock,
+    read_durable_mark,
+    write_durable_mark,
+)
 from statestore.models.keys import Key, Revision
 
 JOURNAL_FOLDER = "journal"
@@ -105,6 +109,7 @@ class Journal:
         self._folder = _wanted(own.child(JOURNAL_FOLDER, create=True), own, JOURNAL_FOLDER)
         self._segment: Segment | None = None
         self._block = SharedBlock()
+        self._told = b""
         self._durable = 0
         self._in_doubt = False
         self._lock: FileLock | None = None
@@ -138,8 +143,9 @@ class Journal:
     def _recover(self, *, alone: bool) -> Recovered:
         """Take up what a process has left that is dead, or in doubt.
 
-        Nothing is ever appended to its segment. What can be read of it may be in the page cache only, also after a sync that failed. What is
-        not in files yet goes to a new segment, which is on the disk before anybody is told.
+        Nothing is ever appended to its segment. What can be read of it may be in the page cache
+        only, also after a sync that failed. What is not in files yet goes to a new segment, which
+        is on the disk before anybody is told.
         """
         known = generations(self._folder)
         if not known:
@@ -165,7 +171,7 @@ class Journal:
         """Read what the processes that are at work have in the journal."""
         block = SharedBlock.read(self._shared)
         if block is None:
-            raise CorruptStore(self._shared.path, "it is not what a store at work writes")
+            return self._recover(alone=False)  # a write to it has failed
         if block.poisoned and block.poisoned == block.generation:
             return self._recover(alone=False)  # those at work append nothing to it any more either
         self._block = block
@@ -224,9 +230,13 @@ class Journal:
             StoreInDoubt: a sync has failed, here or in another process.
             CorruptJournal: what others have appended is damaged.
         """
-        block = SharedBlock.read(self._shared)
-        if block is None:
-            raise CorruptStore(self._shared.path, "it is not what a store at work writes")
+        told = self._shared.read_at(0, BLOCK_BYTES)
+        if told == self._told and not self._in_doubt:
+            return []  # nobody else was here
+        block = SharedBlock.from_bytes(told)
+        if block is None:  # a write to it has failed
+            self._in_doubt = True
+            raise StoreInDoubt(self._path)
         if self._in_doubt or (block.poisoned and block.poisoned == block.generation):
             self._in_doubt = True
             raise StoreInDoubt(self._path)
@@ -287,15 +297,19 @@ class Journal:
 
     def _tell(self, segment: Segment) -> None:
         chain = segment.chain
-        self._block = attrs.evolve(
-            self._block, tail=chain.end, sequence=chain.sequence, checksum=chain.checksum
-        )
+        block = self._block
+        block.tail, block.sequence, block.checksum = chain.end, chain.sequence, chain.checksum
         try:
-            self._block.write(self._shared)
+            self._tell_others()
         except StorageError as error:
             # Others would append over what was appended, and this process behind it.
             self._poison()
             raise StoreInDoubt(self._path) from error
+
+    def _tell_others(self) -> None:
+        told = self._block.to_bytes()
+        self._shared.write_at(0, told)
+        self._told = told
 
     def sync(self) -> None:
         """Return when all that was appended or read so far is on the disk.

@@ -98,7 +98,8 @@ class Segment:
             StorageError: nothing was appended, and none of it will be replayed.
             _Uncertain: nobody can say any more what a replay would find.
         """
-        chain = attrs.evolve(self.chain)
+        now = self.chain
+        chain = Chain(now.seed, now.end, now.checksum, now.sequence)
         frames = bytearray()
         for payload in payloads:
             chain.sequence += type == DATA
@@ -115,7 +116,7 @@ class Segment:
         if end > self.allocated:
             self._allocate(end)
         try:
-            self.file.write_at(chain.end, bytes(frames))
+            self.file.write_at(chain.end, frames)
         except StorageError as error:
             # The first frames may be there whole, and a replay would take them for commits.
             try:

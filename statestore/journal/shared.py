@@ -15,7 +15,10 @@ from statestore.files.open_files import OpenFile
 
 _MAGIC = b"ssshared"
 _BLOCK = struct.Struct("<8sQQQQQQII")
+_FIELDS = struct.Struct("<8sQQQQQQI")
 _MARK = struct.Struct("<QQI")
+_MARKED = struct.Struct("<QQ")
+BLOCK_BYTES = _BLOCK.size
 _MARK_OFFSET = 128  # beside the block, as it is written without the lock
 
 
@@ -39,7 +42,11 @@ class SharedBlock:
 
     def write(self, file: OpenFile) -> None:
         """Tell the others."""
-        data = _BLOCK.pack(
+        file.write_at(0, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return what is told."""
+        data = _FIELDS.pack(
             _MAGIC,
             self.generation,
             self.tail,
@@ -48,15 +55,18 @@ class SharedBlock:
             self.poisoned,
             self.rotating,
             self.checksum,
-            0,
-        )[:-4]
-        file.write_at(0, data + struct.pack("<I", zlib.crc32(data)))
+        )
+        return data + zlib.crc32(data).to_bytes(4, "little")
 
     @classmethod
     def read(cls, file: OpenFile) -> SharedBlock | None:
         """Return what is told; None if nothing is."""
-        data = file.read_at(0, _BLOCK.size)
-        if len(data) != _BLOCK.size:
+        return cls.from_bytes(file.read_at(0, BLOCK_BYTES))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SharedBlock | None:
+        """Return what is told; None if nothing is."""
+        if len(data) != BLOCK_BYTES:
             return None
         magic, *fields, crc = _BLOCK.unpack(data)
         if magic != _MAGIC or zlib.crc32(data[:-4]) != crc:
@@ -66,8 +76,8 @@ class SharedBlock:
 
 def write_durable_mark(file: OpenFile, generation: int, offset: int) -> None:
     """Tell that a segment is on the disk up to `offset`. A mark that is too low does no harm."""
-    data = _MARK.pack(generation, offset, 0)[:-4]
-    file.write_at(_MARK_OFFSET, data + struct.pack("<I", zlib.crc32(data)))
+    data = _MARKED.pack(generation, offset)
+    file.write_at(_MARK_OFFSET, data + zlib.crc32(data).to_bytes(4, "little"))
 
 
 def read_durable_mark(file: OpenFile, generation: int) -> int:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-import attrs
-
-from statestore.errors import StaleRecord
+from statestore.errors import InvalidRecord, StaleRecord
+from statestore.managers.evolving import Evolver
 from statestore.managers.manager import Manager, later
 
 
@@ -41,6 +39,20 @@ class DomainManager(Manager[D]):
         fields.setdefault("updated_at", fields["created_at"])
         return super().create(id=id, **fields)
 
+    def _evolved(self, current: D, **changes: Any) -> D:
+        if "id" in changes and changes["id"] != current.id:
+            raise InvalidRecord(self.kind, current.id, "the id of a record cannot be changed")
+        if "updated_at" not in changes:
+            changes["updated_at"] = later(current.updated_at, self._clock())
+        return self._made(current.id, lambda: self._evolver.evolve(current, changes))
+
+    @property
+    def _evolver(self) -> Evolver:
+        evolver = _EVOLVERS.get(self.record_class)
+        if evolver is None:
+            evolver = _EVOLVERS[self.record_class] = Evolver(self.record_class)
+        return evolver
+
     def _succeed(self, current: D, new: D) -> D:
         if new is current:
             return current
@@ -48,5 +60,8 @@ class DomainManager(Manager[D]):
             raise StaleRecord(self.kind, current.id)
         if new.updated_at > current.updated_at:
             return new  # the host says itself when it was changed
-        evolve: Callable[..., D] = attrs.evolve
-        return evolve(new, updated_at=later(current.updated_at, self._clock()))
+        moment = later(current.updated_at, self._clock())
+        return self._evolver.evolve(new, {"updated_at": moment})
+
+
+_EVOLVERS: dict[type, Evolver] = {}

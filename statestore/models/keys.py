@@ -22,7 +22,7 @@ _KIND = re.compile(r"[a-z][a-z0-9_-]{0,62}[a-z0-9]|[a-z]")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
 
 
-@attrs.frozen(order=True)
+@attrs.frozen(order=True, cache_hash=True)
 class Key:
     """Which record: its kind and its id."""
 
