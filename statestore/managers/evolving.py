@@ -22,8 +22,9 @@ class Evolver:
         self._class = cls
         self._attributes = attrs.fields_dict(cls)
         # The slots themselves: records of a frozen class refuse every other way.
-        self._slots = [(getattr(cls, name).__get__, getattr(cls, name).__set__)
-                       for name in self._attributes]  # fmt: skip
+        self._slots = [
+            (getattr(cls, name).__get__, getattr(cls, name).__set__) for name in self._attributes
+        ]
         self._set: dict[str, Callable[[Any, Any], None]] = {
             name: getattr(cls, name).__set__ for name in self._attributes
         }
@@ -42,12 +43,10 @@ class Evolver:
         for get, set in self._slots:
             set(new, get(record))
         for name, value in changes.items():
-            attribute = self._attributes.get(name)
-            if attribute is None:
+            if name not in self._set:
                 raise TypeError(f"{self._class.__name__} has no field {name!r}")
-            if attribute.converter is not None:
-                value = attribute.converter(value)  # as attrs does
-            self._set[name](new, value)
+            convert = self._convert[name]
+            self._set[name](new, value if convert is None else convert(value))
         for name in changes:
             validator = self._attributes[name].validator
             if validator is not None:
