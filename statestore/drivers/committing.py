@@ -40,12 +40,12 @@ from statestore.errors import (
 )
 from statestore.journal.entries import (
     DeleteOp,
-    Entry,
     Op,
     PatchOp,
     PutOp,
     StagedOp,
     encode_entry,
+    size_of,
 )
 from statestore.journal.journal import Journal
 from statestore.models.changes import Commit
@@ -211,7 +211,9 @@ class CommitMaker:
         self, requests: Sequence[Request], waiting: dict[int, Request]
     ) -> tuple[_Batch, BaseException | None]:
         failed: BaseException | None = None
-        with self._journal.held():
+        journal = self._journal
+        journal.acquire()
+        try:
             self._place.want_in_place()
             foreign = self.catch_up_locked()
             now = max(self._clock(), self.last_time)
@@ -222,10 +224,12 @@ class CommitMaker:
             own = batch.folds
             if batch.payloads:
                 try:
-                    self._journal.append_locked(batch.payloads)
+                    journal.append_locked(batch.payloads)
                 except StateStoreError as error:
                     failed, own = error, foreign
-        self._journal.sync()
+        finally:
+            journal.release()
+        journal.sync()
         self._apply(own)
         if failed is None and batch.payloads:
             self.sequence, self.last_time = batch.sequence, batch.now
@@ -291,9 +295,9 @@ class CommitMaker:
         batch.sequence += 1
         batch.folds.update(folds)
         batch.payloads.append(encode_entry(batch.now, request.source, ops))
-        entry = Entry(batch.sequence, batch.now, request.source, ops)
         revisions = {op.key: op.revision for op in ops}
-        commit = Commit(batch.sequence, batch.now, revisions, entry.size_bytes, request.source)
+        size = sum(map(size_of, ops))
+        commit = Commit(batch.sequence, batch.now, revisions, size, request.source)
         batch.commits.append((request, commit))
 
     def _plan_key(

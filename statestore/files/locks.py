@@ -30,12 +30,30 @@ class FileLock:
         Raises:
             StorageError: the system cannot lock this file.
         """
-        with self._mutex:
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def acquire(self) -> None:
+        """Take the lock; wait as long as another thread or process has it. `release()` follows.
+
+        For threads that no signal interrupts; others use `held()`.
+        """
+        self._mutex.acquire()
+        try:
             self.file.lock()
-            try:
-                yield
-            finally:
-                self.file.unlock()
+        except BaseException:
+            self._mutex.release()
+            raise
+
+    def release(self) -> None:
+        """Let the next one have it."""
+        try:
+            self.file.unlock()
+        finally:
+            self._mutex.release()
 
     def close(self) -> None:
         """Let go of the file. Twice is harmless."""

@@ -81,10 +81,11 @@ class Entry:
     @property
     def size_bytes(self) -> int:
         """The bytes of the documents in it."""
-        return sum(_size(op) for op in self.ops)
+        return sum(map(size_of, self.ops))
 
 
-def _size(op: Op) -> int:
+def size_of(op: Op) -> int:
+    """Return the bytes of the document that an operation has."""
     if isinstance(op, StagedOp):
         return op.size_bytes
     return 0 if isinstance(op, DeleteOp) else len(op.data)

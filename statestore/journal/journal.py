@@ -35,12 +35,7 @@ from statestore.journal.segments import (
     segment_name,
     write_segment,
 )
-from statestore.journal.shared import (
-    BLOCK_BYTES,
-    SharedBlock,
-    read_durable_mark,
-    write_durable_mark,
-)
+from statestore.journal.shared import BLOCK_BYTES, SharedBlock
 from statestore.models.keys import Key, Revision
 
 JOURNAL_FOLDER = "journal"
@@ -186,7 +181,7 @@ class Journal:
             segment.close()
             raise CorruptJournal(segment.file.path, segment.chain.end, "a commit is damaged")
         self._segment = segment
-        self._durable = read_durable_mark(self._shared, segment.generation)
+        self._durable = block.durable
         if self._durable < block.tail:
             self.sync()  # nothing is shown that a power cut could take back
         read = _Read.of(segment, frames, files_upto=block.files_upto)
@@ -205,6 +200,16 @@ class Journal:
         """Keep all other processes and threads from appending until the block ends."""
         assert self._lock is not None  # noqa: S101
         return self._lock.held()
+
+    def acquire(self) -> None:
+        """Begin what `held()` does; `release()` follows."""
+        assert self._lock is not None  # noqa: S101
+        self._lock.acquire()
+
+    def release(self) -> None:
+        """End what `acquire()` began."""
+        assert self._lock is not None  # noqa: S101
+        self._lock.release()
 
     @property
     def is_in_doubt(self) -> bool:
@@ -263,7 +268,7 @@ class Journal:
             segment.close()
             raise
         self._segment = segment
-        self._durable = read_durable_mark(self._shared, segment.generation)
+        self._durable = block.durable
         return [one for one in self._commits(frames) if one.sequence > after]
 
     def _read_live(self, segment: Segment, tail: int) -> list[Frame]:
@@ -299,6 +304,7 @@ class Journal:
         chain = segment.chain
         block = self._block
         block.tail, block.sequence, block.checksum = chain.end, chain.sequence, chain.checksum
+        block.durable = self._durable
         try:
             self._tell_others()
         except StorageError as error:
@@ -330,8 +336,6 @@ class Journal:
             self._poison()
             raise StoreInDoubt(self._path) from error
         self._durable = end
-        with contextlib.suppress(StorageError):  # a mark that is too low does no harm
-            write_durable_mark(self._shared, segment.generation, end)
 
     def _poison(self) -> None:
         self._in_doubt = True
@@ -402,7 +406,6 @@ class Journal:
         self._leave()
         self._segment, self._durable = segment, segment.chain.end
         self._block = attrs.evolve(self._block, generation=generation, rotating=0, files_upto=base)
-        write_durable_mark(self._shared, generation, self._durable)
         self._tell(segment)
 
     def _take_back(self, temporary: str, generation: int) -> None:

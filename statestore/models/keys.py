@@ -17,6 +17,8 @@ MAX_ID_BYTES = 1024
 RESERVED_KINDS = frozenset({"archive", "backups", "logs", "quarantine", "reports"})
 """Folders of a store that hold no records of their own."""
 
+_CHECKED_KINDS: set[str] = set()
+_MOST_CHECKED = 1000
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,62}[a-z0-9]|[a-z]")
 # Windows keeps these names for devices. Source: Naming Files, learn.microsoft.com.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
@@ -46,12 +48,16 @@ def check_kind(kind: object) -> str:
         InvalidKind: it is not 1 to 64 of a-z, 0-9, `_` and `-`, beginning with a letter and ending
             with no mark; or it is a folder that stores use for something else.
     """
+    if kind in _CHECKED_KINDS:
+        return kind
     if not isinstance(kind, str) or not _KIND.fullmatch(kind):
         raise InvalidKind(
             str(kind), "is not a name of 1 to 64 letters a-z, digits, '-' and '_', a letter first"
         )
     if kind in RESERVED_KINDS or kind in _DEVICES:
         raise InvalidKind(kind, "is reserved; choose another name")
+    if len(_CHECKED_KINDS) < _MOST_CHECKED:
+        _CHECKED_KINDS.add(kind)
     return kind
 
 
