@@ -14,6 +14,7 @@ from statestore.engine.callbacks import Handle
 from statestore.engine.configuration import read_configuration
 from statestore.engine.engine import Engine
 from statestore.engine.opening import folder_of, open_driver
+from statestore.engine.transactions import Transaction
 from statestore.errors import ConfigurationError
 from statestore.managers.manager import Manager
 from statestore.models.changes import Stored
@@ -172,6 +173,25 @@ class Store:
         """
         return self._engine.clear(None if kind is None else {kind})
 
+    def transaction(self) -> Transaction:
+        """Return a block whose changes are made wholly or not at all, in memory and in the store.
+
+            with store.transaction():
+                ...
+
+        Within it managers show and change the transaction's own state; others see the old one
+        until all of it is durable, when the block is left. An exception undoes the block. Blocks
+        nest: an inner one is undone alone where its exception is caught in the outer one. What was
+        unsaved before and is not written in it stays unsaved. It belongs to its thread or asyncio
+        task.
+
+        Raises:
+            NotSupported: the store cannot make several changes at once.
+            TransactionFailed: at the end of the block: a record was changed by somebody else
+                meanwhile, or something cannot be stored. Nothing of it is in memory or stored.
+        """
+        return Transaction(self._engine)
+
     @property
     def last_save_time(self) -> datetime | None:
         """When this process last saved without a failure or wrote something; None before that."""
@@ -257,6 +277,7 @@ class Store:
                 is missing where the store has no folder; or `name` makes no name of a folder.
             StorageError: the system refused; nothing is left at `path`.
         """
+        self._engine.want_no_transaction("back up")
         if save and not self._read_only:
             self.save_all()
         if path is None and self._engine.driver.record_files is None:
@@ -369,6 +390,7 @@ class Store:
         """
         if self._closed:
             return
+        self._engine.want_no_transaction("close the store")
         try:
             if not self._read_only and self.unsaved:
                 self.save_all()

@@ -69,6 +69,11 @@ class Engine:
         return dict(self._managers)
 
     @property
+    def record_managers(self) -> Mapping[str, RecordManager]:
+        """The registered managers, not copied."""
+        return self._managers
+
+    @property
     def is_loaded(self) -> bool:
         """Whether all kinds were loaded at least once."""
         return self._loaded
@@ -86,7 +91,9 @@ class Engine:
             NameTaken: there is a manager of this kind.
             ManagerInUse: it belongs to another store.
             StoreClosed: the store was closed.
+            InTransaction: this code is in one.
         """
+        self.want_no_transaction("register a manager")
         with self._turn:
             if self._closed:
                 raise StoreClosed(self.driver.path)
@@ -142,8 +149,12 @@ class Engine:
         started = time.monotonic()
         outcome = self._saver.save(managers, only)
         report = self.save_report(outcome, started)
-        self.finish(report, self._noted(report), SaveFailed, strict=strict)
+        self.tell_of_save(report, strict=strict)
         return report
+
+    def tell_of_save(self, report: SaveReport, *, strict: bool = True) -> None:
+        """Note when it was, and tell the host. See `finish`."""
+        self.finish(report, self._noted(report), SaveFailed, strict=strict)
 
     def commit(self, changes: Sequence[Change], expect: Mapping[Key, int]) -> Outcome:
         """Commit what can be committed. What the driver refuses is left out and told."""

@@ -29,7 +29,7 @@ class Flight:
     """
 
     __slots__ = (
-        "_flights",
+        "flights",
         "is_chased",
         "is_offered",
         "is_sent",
@@ -46,7 +46,7 @@ class Flight:
         self.keys, self.pending = keys, pending
         self.result: Result | None = None
         self.is_offered = self.is_sent = self.is_chased = False
-        self._flights = flights
+        self.flights = flights
         # A plain lock, released when it has landed: between taking and leaving it by `with` no
         # signal is handled, while the inner lock of an Event could be left behind.
         self.latch = threading.Lock()
@@ -55,7 +55,7 @@ class Flight:
     def wait(self) -> None:
         """Return when it has landed or is known to be lost. Call it without a manager's lock."""
         if not self.is_sent and self.result is None:
-            self._flights.recover(self)
+            self.flights.recover(self)
         with self.latch:
             pass
 

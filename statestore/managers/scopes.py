@@ -28,7 +28,7 @@ class Scope:
         self.workspaces: dict[str, Workspace[Any]] = {}
         self.is_open = False
         # What lives exactly as long as the block: an interruption may end a block without a call.
-        self.block: ReferenceType[object] | None = None
+        self.block: ReferenceType[Any] | None = None
         self._thread = get_ident()
         self._task = _current_task()
 
