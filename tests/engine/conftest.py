@@ -54,7 +54,7 @@ class Running(threading.Thread):
     def run(self):
         try:
             self.value = self.function()
-        except BaseException as error:  # told by result()
+        except BaseException as error:  # noqa: BLE001 # told by result()
             self.error = error
 
     def result(self):

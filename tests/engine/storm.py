@@ -82,7 +82,7 @@ def main():
                 other.delete("beside")
                 mine.save()
                 time.sleep(0.001)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 # told at the end
                 broken.append(error)
                 return
 
@@ -136,7 +136,7 @@ def main():
     assert not thread.is_alive()
     assert not broken, broken
     driver.close()
-    print(hits, number)
+    sys.stdout.write(f"{hits} {number}\n")
 
 
 main()
