@@ -112,7 +112,8 @@ class Flights:
         if not self._carriers.get(kind):
             return {}
         for flight in list(self._unsettled):
-            self.recover(flight)
+            if not flight.is_sent:
+                self.recover(flight)
         with self._books:
             return dict(self._carriers[kind])
 
