@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
+import attrs
+
 from statestore.drivers.catalogue import Catalogue
 from statestore.drivers.drafts import Request, drafted
 from statestore.drivers.driver import (
@@ -58,8 +60,6 @@ Tell: TypeAlias = Callable[[BaseException], None]
 class DirectoryDriver:
     """Keeps records as files below a folder. See `Driver` for what its methods promise."""
 
-    traits = _TRAITS
-
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -89,6 +89,7 @@ class DirectoryDriver:
         """
         if format is not None:
             get(format)  # a wrong name is refused before a folder is made
+        self.traits = attrs.evolve(_TRAITS, files_at_once=materialize == "now")
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._closed = False
@@ -119,7 +120,6 @@ class DirectoryDriver:
                     clock=clock,
                     serializer=lambda: self._serializer,
                     options=journal or JournalOptions(),
-                    waits=materialize == "now",
                     tell=self._told,
                 )
                 self._reader = self._ledger.reader
@@ -168,9 +168,11 @@ class DirectoryDriver:
         """See `Driver.commit`."""
         results: list[Commit | BaseException] = []
         self.submit(changes, expect, results.append).wait()
-        if isinstance(results[0], Commit):
-            return results[0]
-        raise results[0]
+        if not isinstance(results[0], Commit):
+            raise results[0]
+        if self.traits.files_at_once and self._ledger is not None:
+            self._ledger.flush_or_tell()
+        return results[0]
 
     def submit(
         self, changes: Sequence[Change], expect: Mapping[Key, Revision], settle: Settle

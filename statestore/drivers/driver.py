@@ -35,6 +35,8 @@ class DriverTraits:
     """A commit happens wholly or not at all. If not, `commit` may raise `PartialCommit`."""
     feed: bool
     """`changes()` tells what was committed before."""
+    files_at_once: bool = False
+    """Whoever commits wants its files written, too, before going on: by `flush()`."""
     queues: bool = False
     """The driver is a `QueueingDriver` too: commits of many threads share the wait for the disk."""
 

@@ -50,14 +50,12 @@ class Ledger:
         clock: Clock,
         serializer: Callable[[], Serializer],
         options: JournalOptions,
-        waits: bool,
         tell: Callable[[Failure], None],
     ) -> None:
         """Open the journal of a place that may be written to, and recover it if that is needed.
 
         Args:
             lock: that of the place and the catalogue.
-            waits: a commit is awaited until its files are written, too.
             tell: what is told of failures that nobody waits for.
         Raises:
             CorruptJournal: commits are damaged; nothing was changed.
@@ -67,7 +65,7 @@ class Ledger:
             raise UnsafeFile(place.path, "has no folder of its own")
         self._place, self._catalogue, self._overlay = place, catalogue, overlay
         self._stages, self._lock, self._clock = stages, lock, clock
-        self._serializer, self._waits, self._watcher = serializer, waits, tell
+        self._serializer, self._watcher = serializer, tell
         self._journal = Journal(
             place.own,
             place.meta.store_id,
@@ -130,7 +128,7 @@ class Ledger:
                 request.finish(error)
                 return request
         self._committer.put(request)
-        return _Visible(request, self._background, self._tell) if self._waits else request
+        return request
 
     def history(self, after: int) -> Iterator[Entry]:
         """Yield the commits behind `after`. See `Driver.changes`."""
@@ -139,6 +137,13 @@ class Ledger:
     def flush(self) -> None:
         """Return when the files show all that is committed. See `Driver.flush`."""
         self._background.flush()
+
+    def flush_or_tell(self) -> None:
+        """Do as `flush()`; what goes wrong is told, and not raised: the commits are made."""
+        try:
+            self._background.flush()
+        except StateStoreError as error:
+            self._tell(error)
 
     def write_files(self) -> int:
         """Make the files show all commits so far; return the sequence of the last one.
@@ -272,18 +277,3 @@ def take_up(recovered: Recovered, place: Place, catalogue: Catalogue, overlay: O
         if fold.is_gone:
             catalogue.buried(fold.key, fold.revision, fold.sequence)
     return last_time
-
-
-class _Visible:
-    """A commit whose files are awaited, too."""
-
-    def __init__(self, request: Request, background: Background, tell: Tell) -> None:
-        self._request, self._background, self._tell = request, background, tell
-
-    def wait(self) -> None:
-        """See `Submission.wait`."""
-        self._request.wait()
-        try:
-            self._background.flush()
-        except StateStoreError as error:
-            self._tell(error)  # the commit is made all the same

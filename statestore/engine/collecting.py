@@ -24,18 +24,22 @@ def collector_paused(*, all_stay: bool = False) -> Iterator[None]:
             round after the pause would look through all of it else.
     """
     global _pauses, _was_enabled
-    with _lock:
-        if not _pauses:
-            _was_enabled = gc.isenabled()
-            gc.disable()
-        _pauses += 1
+    is_counted = False
     try:
+        with _lock:
+            is_enabled = gc.isenabled()
+            # In a row: no signal comes between them.
+            _was_enabled = _was_enabled if _pauses else is_enabled
+            _pauses += 1
+            is_counted = True
+            gc.disable()
         yield
     finally:
-        with _lock:
-            _pauses -= 1
-            if not _pauses and _was_enabled:
-                if all_stay and not gc.get_freeze_count():  # or the host has put something there
-                    gc.freeze()
-                    gc.unfreeze()
-                gc.enable()
+        if is_counted:
+            with _lock:
+                _pauses -= 1
+                if not _pauses and _was_enabled:
+                    if all_stay and not gc.get_freeze_count():  # else the host has put some there
+                        gc.freeze()
+                        gc.unfreeze()
+                    gc.enable()

@@ -21,6 +21,7 @@ from statestore.engine.queueing import submit_to
 from statestore.engine.saving import Outcome, Saver
 from statestore.errors import (
     CallbackFailed,
+    FilesBehind,
     InTransaction,
     LoadFailed,
     NameTaken,
@@ -60,6 +61,8 @@ class Engine:
         self._saver = Saver(self.flights, self._turn)
         self._loaded = False
         self._closed = False
+        if driver.record_files is not None:
+            driver.record_files.watch(self._trouble)
 
     # --- managers ---------------------------------------------------------------------
 
@@ -154,11 +157,29 @@ class Engine:
 
     def tell_of_save(self, report: SaveReport, *, strict: bool = True) -> None:
         """Note when it was, and tell the host. See `finish`."""
+        self._write_files(report.items + report.deleted)
         self.finish(report, self._noted(report), SaveFailed, strict=strict)
 
     def commit(self, changes: Sequence[Change], expect: Mapping[Key, int]) -> Outcome:
         """Commit what can be committed. What the driver refuses is left out and told."""
-        return self._saver.commit(changes, expect)
+        outcome = self._saver.commit(changes, expect)
+        self._write_files(outcome.written + outcome.deleted)
+        return outcome
+
+    def _write_files(self, count: int) -> None:
+        """Wait for the files of a commit, where the driver is to have them written at once."""
+        if not count or not self.driver.traits.files_at_once:
+            return
+        try:
+            self.driver.flush()
+        except FilesBehind as error:  # the commit is made all the same
+            for failure in error.failures:
+                if isinstance(failure, Failure):
+                    self._trouble(failure)
+
+    def _trouble(self, failure: Failure) -> None:
+        """Tell the host of what goes wrong while nobody waits for it."""
+        self.callbacks.tell([failure])
 
     def save_report(
         self, outcome: Outcome, started: float, failures: Iterable[Failure] = ()

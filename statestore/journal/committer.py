@@ -14,8 +14,8 @@ T = TypeVar("T")
 class Committer(Generic[T]):
     """Hands what is queued to one function, in order, on a thread of its own.
 
-    That thread is never the main one, where a signal could stop it half way. It begins with the
-    first request and keeps no process alive.
+    That thread is never the main one, where a signal could stop it half way. It keeps no process
+    alive.
     """
 
     def __init__(self, make: Callable[[Sequence[T]], None], name: str) -> None:
@@ -23,33 +23,22 @@ class Committer(Generic[T]):
 
         `make` deals with whatever goes wrong; it must not raise.
         """
-        self._make, self._name = make, name
+        self._make = make
         self._queue: SimpleQueue[T | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
         self._process = os.getpid()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
 
     def put(self, request: T) -> None:
         """Queue a request. Those of one thread are made in the order in which they were put."""
-        if self._thread is None:
-            self._start()
         self._queue.put(request)
 
     def stop(self) -> None:
         """Return when all that was queued before is made. Nothing may be put afterwards."""
-        with self._lock:
-            thread = self._thread
-        if thread is not None and self._process == os.getpid():
+        if self._process == os.getpid():
             self._queue.put(None)
-            if thread is not threading.current_thread():
-                thread.join()
-
-    def _start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                thread.start()
-                self._thread = thread
+            if self._thread is not threading.current_thread():
+                self._thread.join()
 
     def _run(self) -> None:
         queue, stopped = self._queue, False
