@@ -122,7 +122,8 @@ class Catalogue:
     def _note(self, key: Key, known: Known) -> None:
         self._known[key] = known
         self._names[key.kind, known.name] = key
-        if key in self._buried:
+        # A file may be noted after its record was deleted: by a pass that was writing it meanwhile.
+        if self._buried.get(key, (known.revision, 0))[0] < known.revision:
             del self._buried[key]
 
 

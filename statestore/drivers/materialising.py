@@ -115,7 +115,10 @@ class Materialiser:
             if folder is None:
                 return None
             look = self._look(fold, folder)
-        if look.shows:
+        if look.shows:  # it was written by somebody who died before he could clear away
+            self._touched[folder.kind] = folder
+            shown = look.file.name if look.file else ""
+            self._superseded += [(fold.key, folder, old) for old in look.names if old != shown]
             return None
         if fold.is_gone:
             self._superseded += [(fold.key, folder, name) for name in look.names]

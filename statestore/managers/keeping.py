@@ -1,0 +1,324 @@
+"""Keeping: which records of a kind are stored as they are, and which have still to be saved."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import attrs
+import orjson
+
+from statestore.errors import (
+    Conflict,
+    EncodeError,
+    ManagerInUse,
+    NewerSchema,
+    StateStoreError,
+    StructureError,
+)
+from statestore.managers.codec import Codec
+from statestore.managers.shapes import Misfit
+from statestore.models.changes import Delete, Patch, Put, Stored
+from statestore.models.documents import FrozenDict, dumps_checked
+from statestore.models.keys import Key, Revision, check_kind
+from statestore.models.managed import Landing, Loaded, Pending
+from statestore.models.reports import Failure
+from statestore.models.workspaces import Workspace
+
+
+class Record(Protocol):
+    """What every record has."""
+
+    @property
+    def id(self) -> str: ...
+
+
+R = TypeVar("R", bound=Record)
+
+
+@attrs.frozen
+class _Saved:
+    """What is known to be stored of a record.
+
+    `token` is the record itself where it cannot change, else a digest of its document. `is_exact`
+    says that the stored document is what is written of it now, with unknown fields if
+    `has_unknown`: then a patch is enough.
+    """
+
+    token: object
+    revision: Revision
+    is_exact: bool = False
+    has_unknown: bool = False
+
+
+class Keeper(Generic[R]):
+    """The live records of one kind, and what is known to be stored of them: a `RecordManager`.
+
+    Any thread may use it.
+    """
+
+    # The interpreter handles signals after calls and at jumps back, never between assignments in a
+    # row. So that an interrupted operation has happened or has not, each changes memory by one step
+    # or by such a row, and notes before what it may have touched.
+
+    _wants_round_trip = True
+    """Whether a save makes sure that each record will be read back; not needed where the class
+    itself refuses what cannot be."""
+
+    def __init__(self, kind: str, record_class: type[R], schema: int) -> None:
+        """Begin empty. See `Manager`."""
+        self.kind = check_kind(kind)
+        self.record_class = record_class
+        self.schema = schema
+        self._codec = Codec(record_class)
+        self._lock = threading.RLock()
+        self._live: dict[str, R] = {}
+        self._saved: dict[str, _Saved] = {}
+        self._touched: set[str] = set()
+        self._unknown: dict[str, FrozenDict] = {}
+        self._owner: object = None
+        self._left: str | None = None
+        self._on_change: Callable[[Set[str]], None] | None = None
+        self._landings: dict[str, Landing] = {}
+
+    @property
+    def unsaved(self) -> tuple[str, ...]:
+        """The ids of records with changes that are not saved, deletions among them."""
+        pending, failures = self.pending()
+        failed = [failure.key.id for failure in failures if failure.key]
+        return (*(one.change.key.id for one in pending), *failed)
+
+    def pending(
+        self, among: Collection[str] | None = None, *, besides: Collection[str] = ()
+    ) -> tuple[Sequence[Pending], Sequence[Failure]]:
+        """See `RecordManager.pending`."""
+        pending: list[Pending] = []
+        failures: list[Failure] = []
+        with self._lock:
+            ids = self._touched if self._codec.is_immutable else {*self._live, *self._saved}
+            if among is not None:
+                ids = ids.intersection(among)
+            for id in sorted(ids.difference(besides)):
+                one = self._tried(id, self._live.get(id), self._unknown.get(id), failures)
+                if one is not None:
+                    pending.append(one)
+                elif not failures or failures[-1].key != Key(self.kind, id):
+                    self._touched.discard(id)
+        return pending, failures
+
+    def is_current(self, pending: Pending) -> bool:
+        """See `RecordManager.is_current`. Of records that change in place nothing is known."""
+        record = self._live.get(pending.change.key.id)
+        return self._codec.is_immutable and record is pending.token
+
+    def claim(
+        self, workspace: Workspace[R], landing: Landing
+    ) -> tuple[Sequence[Pending], Sequence[Failure]]:
+        """See `RecordManager.claim`."""
+        pending: list[Pending] = []
+        failures: list[Failure] = []
+        with self._lock:
+            for id in workspace.written:
+                self._landings[id] = landing
+            for id, record in workspace.written.items():
+                live = self._live.get(id)
+                if record is live:
+                    continue
+                if workspace.seen[id] is not live:
+                    saved = self._saved.get(id)
+                    revision = saved.revision if saved else 0
+                    error = Conflict(self.kind, id, revision, revision, in_memory=True)
+                    failures.append(Failure(Key(self.kind, id), "save", error))
+                    continue
+                unknown = None if id in workspace.made else self._unknown.get(id)
+                one = self._tried(id, record, unknown, failures)
+                if one is not None:
+                    pending.append(one)
+        return pending, failures
+
+    def publish(self, workspace: Workspace[R], done: Sequence[tuple[Pending, Revision]]) -> None:
+        """See `RecordManager.publish`."""
+        with self._lock:
+            for id, record in workspace.written.items():
+                if record is self._live.get(id):
+                    continue
+                self._touched.add(id)
+                if record is None or id in workspace.made:
+                    self._live.pop(id, None)
+                    self._unknown.pop(id, None)
+                if record is not None:
+                    self._live[id] = record
+            for pending, revision in done:
+                self.saved(pending, revision)
+            for id in workspace.written:
+                self._landings.pop(id, None)
+
+    def release(self, workspace: Workspace[R], landing: Landing) -> None:
+        """See `RecordManager.release`."""
+        with self._lock:
+            for id in workspace.written:
+                if self._landings.get(id) is landing:
+                    del self._landings[id]
+
+    def saved(self, pending: Pending, revision: Revision) -> None:
+        """See `RecordManager.saved`."""
+        id = pending.change.key.id
+        with self._lock:
+            if isinstance(pending.change, Delete):
+                self._saved.pop(id, None)
+                self._unknown.pop(id, None)
+                clean = id not in self._live
+            else:
+                self._saved[id] = _Saved(
+                    pending.token, revision, is_exact=True, has_unknown=self._has_unknown(pending)
+                )
+                clean = self._live.get(id) is pending.token
+            if clean:
+                self._touched.discard(id)
+
+    def decode(self, stored: Stored) -> Loaded:
+        """See `RecordManager.decode`."""
+        key = stored.key
+        if stored.schema > self.schema:
+            raise NewerSchema(key.kind, key.id, stored.schema, self.schema)
+        exact = self._codec.read_exact(stored.document)
+        if exact is not None:
+            is_exact = stored.schema == self.schema
+            return Loaded(exact, stored.revision, FrozenDict(), exact, is_exact)
+        try:
+            record, unknown = self._codec.decode(stored.document)
+        except Misfit as error:
+            raise StructureError(key.kind, key.id, error.problems) from error
+        token: object = record
+        if not self._codec.is_immutable:
+            token = _digest(orjson.dumps({**self._codec.encode(record), **unknown}))
+        return Loaded(record, stored.revision, unknown, token)
+
+    def adopt(
+        self, loaded: Mapping[str, Loaded], *, unread: Set[str], discard: bool
+    ) -> Sequence[str]:
+        """See `RecordManager.adopt`."""
+        with self._lock:
+            kept = [] if discard else list(self.unsaved)
+            old_live, old_saved = dict(self._live), dict(self._saved)
+            if discard:
+                self._put_back(unread, old_live, old_saved)
+            stays = {*kept, *unread}
+            for id, one in loaded.items():
+                saved = old_saved.get(id)
+                if saved is not None and saved.revision == one.revision and not discard:
+                    stays.add(id)  # the same as before: whoever holds the record keeps a good one
+            live = {id: one.record for id, one in loaded.items() if id not in stays}
+            live.update({id: record for id, record in old_live.items() if id in stays})
+            saved_now = {
+                **{id: saved for id, saved in old_saved.items() if id in stays},
+                **{
+                    id: _Saved(one.token, one.revision, one.is_exact, bool(one.unknown))
+                    for id, one in loaded.items()
+                    if id not in stays
+                },
+            }
+            unknown_now = {
+                **{id: unknown for id, unknown in self._unknown.items() if id in stays},
+                **{
+                    id: FrozenDict(one.unknown)
+                    for id, one in loaded.items()
+                    if one.unknown and id not in stays
+                },
+            }
+            touched = set() if discard else self._touched & stays
+            # In a row: no signal comes between them.
+            self._live = live  # type: ignore[assignment]  # decode() made each a record of the class
+            self._saved = saved_now
+            self._unknown = unknown_now
+            self._touched = touched
+        return kept
+
+    def attach(self, owner: object, on_change: Callable[[Set[str]], None] | None) -> None:
+        """See `RecordManager.attach`."""
+        with self._lock:
+            if self._owner is not None and self._owner is not owner:
+                raise ManagerInUse(self.kind)
+            self._owner, self._on_change = owner, on_change
+
+    def detach(self, place: str) -> None:
+        """See `RecordManager.detach`."""
+        with self._lock:
+            self._on_change, self._left = None, place
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _tried(
+        self,
+        id: str,
+        record: R | None,
+        unknown: Mapping[str, Any] | None,
+        failures: list[Failure],
+    ) -> Pending | None:
+        """Return the change that makes `record` the stored one; note why it cannot be."""
+        try:
+            return self._pending_one(id, record, unknown)
+        except StateStoreError as error:
+            failures.append(Failure(Key(self.kind, id), "save", error))
+        except Exception as error:  # noqa: BLE001 # a class of the host may raise anything
+            refused = EncodeError("$", f"its class raised {type(error).__name__}")
+            refused.__cause__ = error
+            failures.append(Failure(Key(self.kind, id), "save", refused))
+        return None
+
+    def _pending_one(
+        self, id: str, record: R | None, unknown: Mapping[str, Any] | None
+    ) -> Pending | None:
+        key = Key(self.kind, id)
+        saved = self._saved.get(id)
+        if record is None:
+            return None if saved is None else Pending(Delete(key), saved.revision, None)
+        if saved is not None and saved.token is record:
+            return None
+        if record.id != id:
+            raise EncodeError("$.id", "the id of a record was changed in place")
+        patch = self._patch(key, saved, record, unknown)
+        if saved is not None and patch is not None:
+            return Pending(patch, saved.revision, record)
+        document = {**self._codec.encode(record), **(unknown or {})}
+        token: object = record
+        if not self._codec.is_immutable:
+            token = _digest(dumps_checked(document))
+            if saved is not None and saved.token == token:
+                return None
+        if self._wants_round_trip:
+            self._codec.check_round_trip(record, document)
+        return Pending(Put(key, document, self.schema), saved.revision if saved else 0, token)
+
+    def _patch(
+        self, key: Key, saved: _Saved | None, record: R, unknown: Mapping[str, Any] | None
+    ) -> Patch | None:
+        if saved is None or not saved.is_exact or not self._codec.is_immutable:
+            return None
+        if saved.has_unknown != bool(unknown):
+            return None  # it was deleted and made anew, without the fields that nobody knows
+        old = cast(R, saved.token)
+        return self._codec.patch(key, old, record, check=self._wants_round_trip)
+
+    def _has_unknown(self, pending: Pending) -> bool:
+        if isinstance(pending.change, Put):
+            return not self._codec.knows(pending.change.document)
+        saved = self._saved.get(pending.change.key.id)
+        return saved is not None and saved.has_unknown
+
+    def _put_back(self, ids: Set[str], live: dict[str, R], saved: dict[str, _Saved]) -> None:
+        """Undo unsaved changes of records that cannot be read again, as far as is known."""
+        changed = set(self.unsaved)
+        for id in ids & changed:
+            known = saved.get(id)
+            if known is not None and self._codec.is_immutable:
+                live[id] = cast(R, known.token)  # the record that was saved
+            else:
+                live.pop(id, None)
+                saved.pop(id, None)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
