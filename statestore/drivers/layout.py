@@ -32,9 +32,6 @@ DEFAULT_FORMAT = "json"
 
 OWN_FOLDER = ".statestore"
 META_FILE = "meta.json"
-LARGE_SAVE_BYTES = 8 * 1024 * 1024
-"""A save with more bytes than these is written as files at once, not into the journal before."""
-
 MATERIALISE_FILE = "materialise"
 QUARANTINE = "quarantine"
 CONFIGURATION_FILE = "statestore.toml"

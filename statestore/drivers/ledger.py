@@ -14,7 +14,6 @@ from statestore.drivers.committing import Action, CommitMaker
 from statestore.drivers.drafts import PutDraft, Request, edit_draft
 from statestore.drivers.driver import Clock, Submission
 from statestore.drivers.folding import encoded
-from statestore.drivers.layout import LARGE_SAVE_BYTES
 from statestore.drivers.materialising import Materialiser
 from statestore.drivers.names import file_stem
 from statestore.drivers.overlay import Fold, Overlay, follow
@@ -65,6 +64,7 @@ class Ledger:
             raise UnsafeFile(place.path, "has no folder of its own")
         self._place, self._catalogue, self._overlay = place, catalogue, overlay
         self._stages, self._lock, self._clock = stages, lock, clock
+        self._staged_bytes = options.staged_bytes
         self._serializer, self._watcher = serializer, tell
         self._journal = Journal(
             place.own,
@@ -121,7 +121,7 @@ class Ledger:
         if self.is_in_doubt:
             request.finish(StoreInDoubt(self._place.path))
             return request
-        if not request.failures and request.size_bytes > LARGE_SAVE_BYTES:
+        if not request.failures and request.size_bytes > self._staged_bytes:
             try:
                 request.staged = self._staged(request)
             except StateStoreError as error:

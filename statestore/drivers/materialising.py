@@ -115,8 +115,9 @@ class Materialiser:
             if folder is None:
                 return None
             look = self._look(fold, folder)
-        if look.shows:  # it was written by somebody who died before he could clear away
-            self._touched[folder.kind] = folder
+        # Also where nothing is left to do: who did it may have died before he could sync.
+        self._touched[folder.kind] = folder
+        if look.shows:
             shown = look.file.name if look.file else ""
             self._superseded += [(fold.key, folder, old) for old in look.names if old != shown]
             return None
@@ -149,7 +150,6 @@ class Materialiser:
     def _move_staged(
         self, fold: Fold, op: StagedOp, folder: KindFolder, look: _Look
     ) -> _Written | None:
-        self._touched[folder.kind] = folder
         mark = self._stages.move(op, folder.folder)
         if mark is None:
             record = folder.read(op.name)
@@ -219,7 +219,6 @@ class Materialiser:
                 shown.pop(key, None)
                 failures.append(Failure(key, "materialise", error))
             else:
-                self._touched[one.folder.kind] = one.folder
                 self._superseded += [(key, one.folder, name) for name in one.superseded]
 
     def _sync_written(self, written: Sequence[_Written]) -> None:

@@ -45,9 +45,15 @@ ALIVE_FILE = "alive"
 
 @attrs.frozen(kw_only=True)
 class JournalOptions:
-    """Sizes of a journal. `segment_bytes`: a pass that leaves a longer segment begins a new one."""
+    """Sizes of a journal.
+
+    A pass that leaves a segment longer than `segment_bytes` begins a new one. Closed segments are
+    kept until there are more than `history_bytes` of them, or they are older than `history_days`.
+    A commit of more than `staged_bytes` is written as files at once, not into the journal before.
+    """
 
     segment_bytes: int = 4 * 1024 * 1024
+    staged_bytes: int = 8 * 1024 * 1024
     history_bytes: int = 64 * 1024 * 1024
     history_days: float = 30.0
 

@@ -14,6 +14,7 @@ from typing import (
     get_origin,
     get_type_hints,
 )
+from weakref import WeakKeyDictionary
 
 import attrs
 import cattrs
@@ -161,6 +162,25 @@ class Codec(Generic[R]):
             problems = cattrs.transform_error(explained, format_exception=_worded)
             return [problem.replace(" @ $", " at $") for problem in problems]
         return [f"it cannot be read ({type(error).__name__})"]
+
+
+# A codec is made of generated code, which takes milliseconds to make. It goes with its class.
+_CODECS: WeakKeyDictionary[type[Any], Codec[Any]] = WeakKeyDictionary()
+
+
+def codec_of(record_class: type[R]) -> Codec[R]:
+    """Return the codec of a class, which is made once.
+
+    Raises:
+        NotARecordClass: as `Codec`.
+    """
+    try:
+        codec: Codec[R] | None = _CODECS.get(record_class)
+        if codec is None:
+            codec = _CODECS[record_class] = Codec(record_class)
+    except TypeError:  # a generic class with its arguments, which nothing can go with
+        return Codec(record_class)
+    return codec
 
 
 def _is_same(value: Any, other: Any) -> bool:

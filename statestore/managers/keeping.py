@@ -18,7 +18,7 @@ from statestore.errors import (
     StateStoreError,
     StructureError,
 )
-from statestore.managers.codec import Codec
+from statestore.managers.codec import Codec, codec_of
 from statestore.managers.shapes import Misfit
 from statestore.models.changes import Delete, Patch, Put, Stored
 from statestore.models.documents import FrozenDict, dumps_checked
@@ -72,7 +72,7 @@ class Keeper(Generic[R]):
         self.kind = check_kind(kind)
         self.record_class = record_class
         self.schema = schema
-        self._codec = Codec(record_class)
+        self._codec: Codec[R] = codec_of(record_class)
         self._lock = threading.RLock()
         self._live: dict[str, R] = {}
         self._saved: dict[str, _Saved] = {}

@@ -14,6 +14,7 @@ from statestore.drivers import registered
 from statestore.drivers.directory import DirectoryDriver
 from statestore.errors import NameTaken
 from statestore.files.calls import SystemFiles
+from statestore.journal.journal import JournalOptions
 from statestore.managers import ConversationManager, TaskManager
 from statestore.models.documents import FrozenDict, freeze_mapping, thaw
 from statestore.models.keys import Key
@@ -35,9 +36,11 @@ class HastyFiles(SystemFiles):
 
 def _open_over(options):
     number, path = options.target.split(":", 1)
+    files, journal = _FILES[int(number)]
     return DirectoryDriver(
         path,
-        files=_FILES[int(number)],
+        files=files,
+        journal=journal,
         format=options.format,
         read_only=options.read_only,
         allow_unsafe=options.allow_unsafe,
@@ -67,18 +70,28 @@ _MANAGERS = {
 
 
 class World:
-    """A store over chosen files, with managers of three kinds."""
+    """A store over chosen files, with managers of three kinds.
+
+    `tiny`: each time that files are written a new segment of the journal begins, so that nothing is
+    left in the journal which would make up for a file that is not on the disk; and larger saves are
+    staged.
+    """
 
     note = Note
 
-    def __init__(self, path, files=None, *, kinds=("notes", "tasks", "conversations"), **options):
+    def __init__(
+        self, path, files=None, *, kinds=("notes", "tasks", "conversations"), tiny=False, **options
+    ):
         self.path, self.files, self.options = str(path), files or HastyFiles(), options
+        self.journal = (
+            JournalOptions(segment_bytes=0, staged_bytes=1500) if tiny else JournalOptions()
+        )
         self.kinds = kinds
         self.open()
 
     def open(self):
         number = next(_NUMBERS)
-        _FILES[number] = self.files
+        _FILES[number] = self.files, self.journal
         try:
             self.store = Store(f"{_SCHEME}:{number}:{self.path}", **self.options)
         finally:
@@ -226,8 +239,29 @@ def large(world):
     yield
 
 
+def transactions(world):
+    """Records of several kinds changed together, some made durable and some taken back."""
+    world.notes.add(Note("a", "one"))
+    world.talks.create("Talk", id="c")
+    yield
+    with world.store.transaction():
+        world.notes.update("a", text="two" * 300)
+        world.notes.add(Note("b", "two" * 300))
+        world.talks.add_message("c", role="user", content="two")
+    yield
+    with contextlib.suppress(ZeroDivisionError), world.store.transaction():
+        world.notes.delete("a")
+        raise ZeroDivisionError
+    with world.store.transaction():
+        world.notes.delete("a")
+        world.tasks.create("Task", id="t")
+        world.talks.add_message("c", role="user", content="three")
+    yield
+
+
 WORKLOADS = {
-    one.__name__: one for one in (saves, messages, batches, conversions, reopenings, large)
+    one.__name__: one
+    for one in (saves, messages, batches, conversions, reopenings, large, transactions)
 }
 
 

@@ -8,6 +8,7 @@ import faulthandler
 import random
 import signal
 import sys
+import tempfile
 import threading
 import time
 
@@ -15,9 +16,15 @@ import attrs
 from queued import QueueingDriver
 
 from statestore import Manager, Store
+from statestore.drivers.directory import DirectoryDriver
 from statestore.drivers.memory import MemoryDriver
 from statestore.engine.engine import Engine
 
+DRIVERS = {
+    "queue": QueueingDriver,
+    "memory": MemoryDriver,
+    "directory": lambda: DirectoryDriver(tempfile.mkdtemp(dir=sys.argv[4])),
+}
 STORMS, DRIVER, SEED = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 
 
@@ -54,6 +61,8 @@ def change(store, notes, other, number):
             other.update("c", number=number)
     if number % 11 == 0:
         store.load_all()
+    if number % 5 == 0:
+        store.flush()
 
 
 def mend(notes):
@@ -64,7 +73,7 @@ def mend(notes):
 
 def main():
     rng = random.Random(SEED)
-    driver = {"queue": QueueingDriver, "memory": MemoryDriver}[DRIVER]()
+    driver = DRIVERS[DRIVER]()
     store = Store("memory:")
     store._engine = Engine(driver, save_on_change=True)
     managers = notes, other = [store.register(Manager(kind, Note)) for kind in ("notes", "other")]

@@ -12,12 +12,12 @@ import statestore
 STORM = Path(__file__).with_name("storm.py")
 
 
-@pytest.mark.parametrize("driver", ["queue", "memory"])
-def test_interruptions_leave_before_or_after(driver):
+@pytest.mark.parametrize("driver", ["queue", "memory", "directory"])
+def test_interruptions_leave_before_or_after(driver, tmp_path):
     root = str(Path(statestore.__file__).parent.parent)
 
     done = subprocess.run(
-        [sys.executable, str(STORM), "250", driver, "7"],
+        [sys.executable, str(STORM), "250", driver, "7", str(tmp_path)],
         env={**os.environ, "PYTHONPATH": root},
         capture_output=True,
         text=True,
