@@ -26,18 +26,37 @@ from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.models.reports import Failure
 from statestore.serializers.serializer import Serializer
 
+_MANY = 64
+"""Of more documents than these JSON is made only when it is known that they go into the journal."""
+
 _SOME_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-@attrs.frozen
+@attrs.define
 class PutDraft:
-    """A whole document, as JSON. `document` is the tree, as long as it may be wanted."""
+    """A whole document. It becomes JSON when that is asked for."""
 
     schema: int
-    data: bytes
+    document: Mapping[str, Any]
     extra: Mapping[str, Any]
     lengths: Mapping[str, int]
-    document: Mapping[str, Any]
+    _data: bytes | None = None
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether it is JSON by now."""
+        return self._data is not None
+
+    @property
+    def data(self) -> bytes:
+        """The document as canonical JSON.
+
+        Raises:
+            EncodeError, TooLarge: it cannot be stored.
+        """
+        if self._data is None:
+            self._data = _encoded(self.document)
+        return self._data
 
 
 @attrs.frozen
@@ -73,6 +92,16 @@ class Request:
         self._done.acquire()
 
     @property
+    def is_encoded(self) -> bool:
+        """Whether all its documents are JSON by now."""
+        return all(
+            draft.is_encoded
+            for drafts in self.drafts.values()
+            for draft in drafts
+            if isinstance(draft, PutDraft)
+        )
+
+    @property
     def size_bytes(self) -> int:
         """The bytes of its documents."""
         return sum(
@@ -103,20 +132,21 @@ def drafted(
     Args:
         serializer: what files will be written with; one that may refuse a document is asked.
     """
+    later = len(changes) > _MANY and getattr(serializer, "takes_all", False)
     drafts: dict[Key, Sequence[Draft]] = {}
     failures: list[Failure] = []
     for key, own in group(changes, expect).items():
         try:
             check_kind(key.kind)
             check_id(key.id)
-            drafts[key] = [_draft(key, change, serializer) for change in own]
+            drafts[key] = [_draft(key, change, serializer, later=later) for change in own]
         except StateStoreError as error:
             operation = "delete" if own and isinstance(own[-1], Delete) else "save"
             failures.append(Failure(key, operation, error))
     return drafts, failures
 
 
-def _draft(key: Key, change: Change, serializer: Serializer) -> Draft:
+def _draft(key: Key, change: Change, serializer: Serializer, *, later: bool) -> Draft:
     if isinstance(change, Delete):
         return DeleteDraft()
     if isinstance(change, Patch):
@@ -125,18 +155,32 @@ def _draft(key: Key, change: Change, serializer: Serializer) -> Draft:
         raise EncodeError("$.id", f"it is not the id of its key, {str(key)!r}")
     if change.extra:
         check_data(change.extra)
-    data = _encoded(change.document)
-    if not getattr(serializer, "takes_all", False) or len(data) > MAX_SIZE_BYTES // 2:
+    draft = PutDraft(change.schema, change.document, change.extra, lengths_of(change.document))
+    if later:
+        return draft
+    if not getattr(serializer, "takes_all", False) or len(draft.data) > MAX_SIZE_BYTES // 2:
         envelope = Envelope(key.kind, change.schema, 1, _SOME_TIME, change.document, change.extra)
         encoded(serializer, envelope)
-    return PutDraft(change.schema, data, change.extra, lengths_of(change.document), change.document)
+    return draft
+
+
+def encode_all(request: Request) -> None:
+    """Make JSON of all documents of a request, and note which cannot be stored."""
+    for key, drafts in request.drafts.items():
+        try:
+            for draft in drafts:
+                if isinstance(draft, PutDraft):
+                    _ = draft.data
+        except StateStoreError as error:
+            request.failures.append(Failure(key, "save", error))
 
 
 def edit_draft(record: RecordFile) -> PutDraft:
     """Return what makes a file, as somebody else has written it, a commit."""
     envelope = record.envelope
     data = orjson.dumps(envelope.data)
-    return PutDraft(envelope.schema, data, envelope.extra, lengths_of(envelope.data), envelope.data)
+    lengths = lengths_of(envelope.data)
+    return PutDraft(envelope.schema, envelope.data, envelope.extra, lengths, data)
 
 
 def _patch_draft(key: Key, patch: Patch) -> PatchDraft:

@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import TypeAlias
 
 from statestore.drivers.background import Background
 from statestore.drivers.catalogue import Catalogue
 from statestore.drivers.committing import Action, CommitMaker
-from statestore.drivers.drafts import PutDraft, Request, edit_draft
+from statestore.drivers.drafts import PutDraft, Request, edit_draft, encode_all
 from statestore.drivers.driver import Clock, Submission
 from statestore.drivers.folding import encoded
 from statestore.drivers.materialising import Materialiser
@@ -20,7 +21,7 @@ from statestore.drivers.overlay import Fold, Overlay, follow
 from statestore.drivers.place import Place
 from statestore.drivers.reading import Edited, Reader
 from statestore.drivers.staging import StageableFile, StagedFile, Stages
-from statestore.errors import FilesBehind, StateStoreError, StoreInDoubt, UnsafeFile
+from statestore.errors import EncodeError, FilesBehind, StateStoreError, StoreInDoubt, UnsafeFile
 from statestore.journal.committer import Committer
 from statestore.journal.entries import Entry, StagedOp
 from statestore.journal.journal import Journal, JournalOptions, Recovered, State
@@ -121,12 +122,14 @@ class Ledger:
         if self.is_in_doubt:
             request.finish(StoreInDoubt(self._place.path))
             return request
-        if not request.failures and request.size_bytes > self._staged_bytes:
+        if not request.failures:
             try:
                 request.staged = self._staged(request)
             except StateStoreError as error:
                 request.finish(error)
                 return request
+            if not request.staged and not request.is_encoded:
+                encode_all(request)
         self._committer.put(request)
         return request
 
@@ -211,8 +214,10 @@ class Ledger:
         self._committer.put(action)
         action.wait()
 
-    def _staged(self, request: Request) -> dict[Key, StagedFile]:
-        """Write the files of the whole documents of a large save, to be named by its commit."""
+    def _staged(self, request: Request) -> Mapping[Key, StagedFile]:
+        """Write the files of a large save, to be named by its commit; nothing for a small one."""
+        if request.is_encoded and request.size_bytes <= self._staged_bytes:
+            return {}
         now = max(self._clock(), self._maker.last_time)
         puts = {
             key: drafts[0]
@@ -220,7 +225,19 @@ class Ledger:
             if len(drafts) == 1 and isinstance(drafts[0], PutDraft)
         }
         files = (self._stage_file(key, put, now) for key, put in puts.items())
-        return {one.key: one for one in self._stages.write(files, len(puts))}
+        first: list[StageableFile] = []
+        size = 0
+        try:
+            while size <= self._staged_bytes:
+                one = next(files, None)
+                if one is None:
+                    return {}
+                first.append(one)
+                size += len(one.data)
+            staged = self._stages.write(chain(first, files), len(puts))
+        except EncodeError:
+            return {}  # which ones, and why, is found out when all are encoded
+        return {one.key: one for one in staged}
 
     def _stage_file(self, key: Key, put: PutDraft, now: datetime) -> StageableFile:
         # The revision, and what stands beside the document, are those that the commit will find if

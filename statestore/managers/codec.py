@@ -24,9 +24,15 @@ from statestore.errors import EncodeError, NotARecordClass, StateStoreError
 from statestore.managers.columns import Columns, columns_of
 from statestore.managers.immutability import is_immutable
 from statestore.managers.patches import Patcher
+from statestore.managers.plainness import Test, plainness_of
 from statestore.managers.shapes import Misfit, extra_field_of, shape_converter
 from statestore.models.changes import Patch
-from statestore.models.documents import FrozenDict, dumps_checked, freeze_mapping
+from statestore.models.documents import (
+    CheckedDict,
+    FrozenDict,
+    dumps_checked,
+    freeze_mapping,
+)
 from statestore.models.keys import Key
 
 R = TypeVar("R")
@@ -61,6 +67,7 @@ class Codec(Generic[R]):
         fields = attrs.fields(self._plain_class)
         self._names = frozenset(field.name for field in fields if field.init)
         self._extra = extra_field_of(record_class)
+        self._is_plain: Test | None = None
         try:
             self.is_immutable = is_immutable(record_class)
             self._encode = shape_converter(detailed=False).get_unstructure_hook(record_class)
@@ -89,6 +96,19 @@ class Codec(Generic[R]):
             reason = f"its class cannot be written ({type(error).__name__})"
             raise EncodeError("$", reason) from error
         return encoded
+
+    def encode_checked(self, record: R) -> dict[str, Any]:
+        """Do as `encode`, for a class that checks its fields when a record is made.
+
+        The document says of itself that it needs no look, where it is known to need none.
+
+        Raises:
+            EncodeError: a value of it cannot be stored.
+        """
+        if self._is_plain is None:
+            self._is_plain = plainness_of(self._plain_class)
+        document = self.encode(record)
+        return CheckedDict(document) if self._is_plain(record) else document
 
     def read_exact(self, document: Mapping[str, Any]) -> R | None:
         """Return the record that a document holds, if it is what `encode` gives of it.

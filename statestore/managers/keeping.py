@@ -282,7 +282,10 @@ class Keeper(Generic[R]):
         patch = self._patch(key, saved, record, unknown)
         if saved is not None and patch is not None:
             return Pending(patch, saved.revision, record)
-        document = {**self._codec.encode(record), **(unknown or {})}
+        if self._wants_round_trip or unknown:
+            document = {**self._codec.encode(record), **(unknown or {})}
+        else:
+            document = self._codec.encode_checked(record)
         token: object = record
         if not self._codec.is_immutable:
             token = _digest(dumps_checked(document))

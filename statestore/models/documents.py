@@ -127,6 +127,15 @@ def dumps_checked(document: object, *, option: int = 0) -> bytes:
         raise EncodeError("$", "it cannot be written") from error
 
 
+class CheckedDict(dict[str, Any]):
+    """A document of which it is known that every format holds it, but for what orjson refuses.
+
+    Whoever makes one has checked its values, or knows where they come from.
+    """
+
+    __slots__ = ()
+
+
 def _is_plain(document: object) -> bool:
     """Say whether there is nothing in it that orjson would write as something else.
 
@@ -140,6 +149,7 @@ def _is_plain(document: object) -> bool:
         if float in kinds and not all(math.isfinite(v) for v in values if type(v) is float):
             return False
         holding = kinds - _LEAVES
+        holding.discard(CheckedDict)
         if not all(kind in _HOLDING or issubclass(kind, FrozenDict) for kind in holding):
             return False
         holders = list(filter(None, compress(values, map(holding.__contains__, types))))

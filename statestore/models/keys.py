@@ -48,7 +48,7 @@ def check_kind(kind: object) -> str:
         InvalidKind: it is not 1 to 64 of a-z, 0-9, `_` and `-`, beginning with a letter and ending
             with no mark; or it is a folder that stores use for something else.
     """
-    if kind in _CHECKED_KINDS:
+    if type(kind) is str and kind in _CHECKED_KINDS:
         return kind
     if not isinstance(kind, str) or not _KIND.fullmatch(kind):
         raise InvalidKind(
