@@ -21,7 +21,14 @@ from statestore.drivers.overlay import Fold, Overlay, follow
 from statestore.drivers.place import Place
 from statestore.drivers.reading import Edited, Reader
 from statestore.drivers.staging import StageableFile, StagedFile, Stages
-from statestore.errors import EncodeError, FilesBehind, StateStoreError, StoreInDoubt, UnsafeFile
+from statestore.errors import (
+    EncodeError,
+    FilesBehind,
+    StateStoreError,
+    StoreClosed,
+    StoreInDoubt,
+    UnsafeFile,
+)
 from statestore.journal.committer import Committer
 from statestore.journal.entries import Entry, StagedOp
 from statestore.journal.journal import Journal, JournalOptions, Recovered, State
@@ -130,7 +137,8 @@ class Ledger:
                 return request
             if not request.staged and not request.is_encoded:
                 encode_all(request)
-        self._committer.put(request)
+        if not self._committer.put(request):
+            request.finish(StoreClosed(self._place.path))
         return request
 
     def history(self, after: int) -> Iterator[Entry]:
@@ -211,7 +219,8 @@ class Ledger:
 
     def _in_turn(self, act: Callable[[], None]) -> None:
         action = Action(act)
-        self._committer.put(action)
+        if not self._committer.put(action):
+            raise StoreClosed(self._place.path)
         action.wait()
 
     def _staged(self, request: Request) -> Mapping[Key, StagedFile]:
@@ -266,7 +275,8 @@ class Ledger:
         request = Request(
             drafts, {}, [], settle, "external", edited={one.record.key: one for one in edited}
         )
-        self._committer.put(request)
+        if not self._committer.put(request):
+            request.finish(StoreClosed(self._place.path))
         request.wait()
         for error in failed:  # their revisions hold in this process, and are taken up again later
             self._tell(error)

@@ -25,20 +25,33 @@ class Committer(Generic[T]):
         """
         self._make = make
         self._queue: SimpleQueue[T | None] = SimpleQueue()
+        self._is_stopped = False
+        self._lock = threading.Lock()
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def put(self, request: T) -> None:
-        """Queue a request. Those of one thread are made in the order in which they were put."""
-        self._queue.put(request)
+    def put(self, request: T) -> bool:
+        """Queue a request. Those of one thread are made in the order in which they were put.
+
+        False says that it came after `stop()`, and will not be made.
+        """
+        with self._lock:  # else it could be queued behind the end, and be waited for in vain
+            if self._is_stopped:
+                return False
+            self._queue.put(request)
+            return True
 
     def stop(self) -> None:
-        """Return when all that was queued before is made. Nothing may be put afterwards."""
-        if self._process == os.getpid():
-            self._queue.put(None)
-            if self._thread is not threading.current_thread():
-                self._thread.join()
+        """Return when all that was queued before is made."""
+        if self._process != os.getpid():
+            return  # the thread is the parent's
+        with self._lock:
+            if not self._is_stopped:
+                self._is_stopped = True
+                self._queue.put(None)
+        if self._thread is not threading.current_thread():
+            self._thread.join()
 
     def _run(self) -> None:
         queue, stopped = self._queue, False
