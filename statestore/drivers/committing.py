@@ -39,6 +39,7 @@ from statestore.errors import (
     StateStoreError,
 )
 from statestore.journal.entries import (
+    Checkpoint,
     DeleteOp,
     Op,
     PatchOp,
@@ -239,11 +240,24 @@ class CommitMaker:
     def catch_up_locked(self) -> dict[Key, Fold]:
         """Return what others have committed, and count it."""
         folds: dict[Key, Fold] = {}
-        for entry in self._journal.catch_up_locked():
+        news = self._journal.catch_up_locked()
+        if news.checkpoint is not None:
+            self._go_on_from(news.checkpoint)
+        for entry in news.entries:
             follow(self._overlay.folds, entry, folds)
             self.sequence = entry.sequence
             self.last_time = max(self.last_time, entry.committed_at)
         return folds
+
+    def _go_on_from(self, checkpoint: Checkpoint) -> None:
+        """Forget what is in files by now: what others made of it since may not be known here."""
+        with self._lock:
+            self._overlay.drop_upto(checkpoint.files_upto)
+            for key, revision, at in checkpoint.deleted:
+                if revision >= self._catalogue.highest(key):
+                    self._catalogue.buried(key, revision, at)
+        self.sequence = max(self.sequence, checkpoint.files_upto)
+        self.last_time = max(self.last_time, checkpoint.committed_at)
 
     def _apply(self, folds: Mapping[Key, Fold]) -> None:
         with self._lock:

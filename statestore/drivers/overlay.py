@@ -168,6 +168,12 @@ class Overlay:
         """Put folds in the place of those of the same keys."""
         self._folds.update(folds)
 
+    def drop_upto(self, sequence: int) -> None:
+        """Drop what ends with a commit up to `sequence`: it is in files."""
+        for key, fold in self.snapshot().items():
+            if fold.sequence <= sequence:
+                del self._folds[key]
+
     def settle(self, shown: Mapping[Key, Fold]) -> None:
         """Drop what files show by now; what was committed since stays."""
         for key, fold in shown.items():

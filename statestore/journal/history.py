@@ -36,7 +36,10 @@ class History:
             if segment is None:
                 continue
             try:
-                for frame in segment.read_to():
+                frames = segment.read_to()
+                if generation != known[-1]:  # others may append to that one meanwhile
+                    segment.check_end()
+                for frame in frames:
                     if frame.type != DATA or frame.sequence <= last:
                         continue
                     last = frame.sequence

@@ -72,6 +72,17 @@ class Recovered:
     alone: bool
 
 
+@attrs.frozen
+class News:
+    """What other processes have done: their commits, in order. Where they have begun a segment,
+    `checkpoint` is what it begins with. All commits up to its `files_upto` are in synced files, and
+    those of them that were not read before are not among `entries`.
+    """
+
+    entries: Sequence[Entry] = ()
+    checkpoint: Checkpoint | None = None
+
+
 Deleted: TypeAlias = Sequence[tuple[Key, Revision, int]]
 State: TypeAlias = tuple[datetime, Deleted]
 
@@ -232,10 +243,11 @@ class Journal:
         """The sequence up to which all commits are known to be in synced record files."""
         return self._block.files_upto
 
-    def catch_up_locked(self) -> list[Entry]:
-        """Return the commits of other processes since the last call, in order.
+    def catch_up_locked(self) -> News:
+        """Return what other processes have done since the last call.
 
-        They may not be on the disk: `sync()` before they are shown to anybody.
+        Their commits may not be on the disk: `sync()` before they are shown to anybody. Where this
+        raises, the next call tells all that this one would have told.
 
         Raises:
             StoreInDoubt: a sync has failed, here or in another process.
@@ -243,7 +255,7 @@ class Journal:
         """
         told = self._shared.read_at(0, BLOCK_BYTES)
         if told == self._told and not self._in_doubt:
-            return []  # nobody else was here
+            return News()  # nobody else was here
         block = SharedBlock.from_bytes(told)
         if block is None:  # a write to it has failed
             self._in_doubt = True
@@ -253,29 +265,39 @@ class Journal:
             raise StoreInDoubt(self._path)
         if block.rotating:
             self._undo_rotation(block)
-        entries: list[Entry] = []
-        segment = self._segment
-        if segment is not None and block.generation != segment.generation:
-            entries += self._commits(segment.read_to())
-            self._leave()
+        news = News()
+        if self._segment is not None and block.generation != self._segment.generation:
+            # The newest one tells all: what is not in it is in files.
+            self._segment.close()
+            self._segment = None
         if self._segment is None and block.tail:
-            entries += self._entered(block, after=max([self.sequence, *_sequences(entries)]))
+            news = self._entered(block)
         elif self._segment is not None and block.tail > self._segment.chain.end:
-            entries += self._commits(self._read_live(self._segment, block.tail))
+            news = self._continued(self._segment, block.tail)
         self._block = block
-        return entries
+        return news
 
-    def _entered(self, block: SharedBlock, after: int) -> list[Entry]:
-        """Go to the newest segment, and return its commits behind `after`."""
+    def _entered(self, block: SharedBlock) -> News:
+        """Go to the newest segment, and return what is new in it."""
         segment = self._opened(block.generation)
         try:
             frames = self._read_live(segment, block.tail)
+            checkpoint = _Read.of(segment, frames).checkpoint
+            entries = [one for one in _commits(segment, frames) if one.sequence > self.sequence]
         except BaseException:
             segment.close()
             raise
         self._segment = segment
         self._durable = block.durable
-        return [one for one in self._commits(frames) if one.sequence > after]
+        return News(entries, checkpoint)
+
+    def _continued(self, segment: Segment, tail: int) -> News:
+        before = attrs.evolve(segment.chain)
+        try:
+            return News(_commits(segment, self._read_live(segment, tail)))
+        except BaseException:
+            segment.chain = before  # or the next call would take what follows for all there is
+            raise
 
     def _read_live(self, segment: Segment, tail: int) -> list[Frame]:
         frames = segment.read_to(tail)
@@ -374,7 +396,7 @@ class Journal:
         self.sync()
         again = self._opened(segment.generation)
         try:
-            frames = again.read_to(segment.chain.end)
+            frames = self._read_live(again, segment.chain.end)  # all of it, or nothing is begun
         finally:
             again.close()
         upto = self._block.files_upto
@@ -441,15 +463,17 @@ class Journal:
     def _prune(self) -> None:
         """Remove closed segments that are older, or more, than the options want."""
         oldest_s = self._now_s() - self._options.history_days * 86400
-        size = 0
+        size, is_over = 0, False
         for generation in reversed(generations(self._folder)[:-1]):
             name = segment_name(generation)
             with contextlib.suppress(UnsafeFile, StorageError):
                 mark = self._folder.mark(name)
-                size += mark.size_bytes if mark else 0
-                if mark and (
-                    size > self._options.history_bytes or mark.mtime_ns < oldest_s * 1_000_000_000
-                ):
+                if mark is None:
+                    continue
+                size += mark.size_bytes
+                is_over |= size > self._options.history_bytes
+                is_over |= mark.mtime_ns < oldest_s * 1_000_000_000
+                if is_over:  # and all that are older: history has no holes
                     self._folder.try_remove(name)
 
     # --- reading back -----------------------------------------------------------------
@@ -473,16 +497,6 @@ class Journal:
         if last < upto:
             raise HistoryPruned(self._path, after, upto + 1)
 
-    def _commits(self, frames: Sequence[Frame]) -> list[Entry]:
-        return [self._decoded(frame) for frame in frames if frame.type == DATA]
-
-    def _decoded(self, frame: Frame) -> Entry:
-        try:
-            return decode_entry(frame.sequence, frame.payload)
-        except ValueError as error:
-            path = self._segment.file.path if self._segment else self._folder.path
-            raise CorruptJournal(path, frame.offset, str(error)) from error
-
     # --- closing ----------------------------------------------------------------------
 
     def end(self) -> None:
@@ -497,7 +511,7 @@ class Journal:
                 return
             foreign = self.catch_up_locked()
             segment = self._segment
-            if foreign or segment is None or self._block.files_upto != self.sequence:
+            if foreign.entries or segment is None or self._block.files_upto != self.sequence:
                 return
             self._append([Checkpoint(self.sequence, *self._state()).to_bytes()], CHECKPOINT)
             self.sync()
@@ -543,10 +557,7 @@ class _Read:
 
     def entries(self, segment: Segment) -> list[Entry]:
         """Return the commits behind the checkpoint."""
-        try:
-            return [decode_entry(frame.sequence, frame.payload) for frame in self.behind]
-        except ValueError as error:
-            raise CorruptJournal(segment.file.path, segment.header.synced, str(error)) from error
+        return _commits(segment, self.behind)
 
     def state(self, segment: Segment) -> State:
         """Return the time of the last commit, and what is gone, without what the window tells."""
@@ -568,11 +579,19 @@ class _Read:
 
 
 def _read_left(segment: Segment) -> tuple[Segment, _Read]:
-    """Read a segment that nobody appends to, and close it."""
+    """Read a segment as far as it goes, and close it."""
+    frames: list[Frame] = []
     try:
-        frames = segment.read_to()
-        segment.check_end()
-        return segment, _Read.of(segment, frames)
+        while True:
+            more = segment.read_to()
+            frames += more
+            try:
+                segment.check_end()
+            except CorruptJournal:
+                if more:
+                    continue  # whoever reads only may have been overtaken by a commit
+                raise
+            return segment, _Read.of(segment, frames)
     finally:
         segment.close()
 
@@ -599,8 +618,15 @@ def note_deleted(entry: Entry, gone: dict[Key, tuple[Revision, int]]) -> None:
             gone.pop(op.key, None)
 
 
-def _sequences(entries: Sequence[Entry]) -> list[int]:
-    return [entry.sequence for entry in entries]
+def _commits(segment: Segment, frames: Sequence[Frame]) -> list[Entry]:
+    entries = []
+    for frame in frames:
+        if frame.type == DATA:
+            try:
+                entries.append(decode_entry(frame.sequence, frame.payload))
+            except ValueError as error:
+                raise CorruptJournal(segment.file.path, frame.offset, str(error)) from error
+    return entries
 
 
 T = TypeVar("T", Folder, OpenFile)
