@@ -41,6 +41,11 @@ def _listed(failures: Sequence[FailureLike], limit: int = 3) -> str:
     return f"{shown}; and {more} more" if more > 0 else shown
 
 
+def counted(count: int, what: str) -> str:
+    """Return a number with its noun: `1 record`, `2 records`."""
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 def _key(kind: str, id: str) -> str:
     """Return a key as it is shown: an id may hold line ends and the codes of a terminal."""
     key = f"{kind}/{id}"
@@ -368,6 +373,60 @@ class UnsafeFile(StateStoreError):
         return f"{self.path!r} is refused: it {self.reason}; move it out of the store"
 
 
+class RecordFileMissing(StateStoreError):
+    """The file of a record is gone, though no commit has deleted the record.
+
+    `revision` is its last one, `kept` the one that the history can bring back, 0 for none.
+    """
+
+    exit_code = 4
+
+    def __init__(self, kind: str, id: str, revision: int, kept: int) -> None:
+        super().__init__(kind, id, revision, kept)
+        self.kind, self.id, self.revision, self.kept = kind, id, revision, kept
+
+    def __str__(self) -> str:
+        name = _key(self.kind, self.id)
+        if self.kept:
+            what = f"bring revision {self.kept} back with: statestore recover {shlex.quote(name)}"
+        else:
+            what = "the history holds no version of it: see statestore backup list"
+        return f"the file of record {name} is missing, though nobody has deleted it; {what}"
+
+
+class RecordNotLost(StateStoreError):
+    """A record was to be brought back that is there and can be read; nothing was changed."""
+
+    exit_code = 5
+
+    def __init__(self, kind: str, id: str, revision: int) -> None:
+        super().__init__(kind, id, revision)
+        self.kind, self.id, self.revision = kind, id, revision
+
+    def __str__(self) -> str:
+        name = _key(self.kind, self.id)
+        return (
+            f"record {name} is not lost: it can be read, at revision {self.revision}; nothing was "
+            f"changed; see it with: statestore show {shlex.quote(name)}"
+        )
+
+
+class NoVersionKept(StateStoreError, LookupError):
+    """The history holds no whole version of a record; nothing was changed."""
+
+    exit_code = 3
+
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(kind, id)
+        self.kind, self.id = kind, id
+
+    def __str__(self) -> str:
+        return (
+            f"the history holds no whole version of record {_key(self.kind, self.id)} any more; "
+            "look for it in quarantine/, or in a backup: statestore backup list"
+        )
+
+
 class StructureError(StateStoreError):
     """A stored document does not fit the class of its kind. The record is left in place.
 
@@ -513,8 +572,8 @@ class CorruptStore(StateStoreError):
 
     def __str__(self) -> str:
         return (
-            f"{self.path!r} is corrupt: {self.reason}; the records do not depend on it: move it "
-            "away and open the store again"
+            f"{self.path!r} is corrupt: {self.reason}; nothing was changed; save the records into "
+            "a new store with: statestore recover --salvage NEW-FOLDER"
         )
 
 
@@ -540,6 +599,32 @@ class StoreClosed(StateStoreError):
 
     def __str__(self) -> str:
         return f"the store at {self.path!r} is closed; open it again"
+
+
+class NotSalvaged(StateStoreError):
+    """A part of a store could not be saved into a new one. The damaged store is as it was."""
+
+    exit_code = 4
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path!r}: {self.reason}"
+
+
+class FolderInUse(StateStoreError):
+    """A folder that was to be made is there, and is not empty."""
+
+    exit_code = 5
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path!r} is there and is not an empty folder; name a new one"
 
 
 # --- many failures together -----------------------------------------------------------
@@ -580,7 +665,8 @@ class StoreInDoubt(StateStoreError):
     def __str__(self) -> str:
         return (
             f"store {self.path!r}: the disk failed while changes were made durable, and the last "
-            "ones may or may not be on it; open the store again to find out"
+            "ones may or may not be on it; open the store again to find out, or type: "
+            "statestore recover"
         )
 
 
@@ -598,8 +684,9 @@ class FilesBehind(StateStoreError):
 
     def __str__(self) -> str:
         return (
-            f"the files of {len(self.failures)} records are not up to date, though their changes "
-            f"are safe: {_listed(self.failures)}"
+            f"{counted(len(self.failures), 'file')} could not be written, though the changes are "
+            f"safe in the journal: {_listed(self.failures)}; when the cause is gone, write them "
+            "with: statestore recover"
         )
 
 
@@ -705,16 +792,14 @@ class SaveFailed(_ReportedFailure):
     """Some records were not saved; they stay dirty, the others are durable. See `report`."""
 
     def __str__(self) -> str:
-        count = len(self.failures)
-        return f"{count} record{'s' * (count != 1)} not saved: {_listed(self.failures)}"
+        return f"{counted(len(self.failures), 'record')} not saved: {_listed(self.failures)}"
 
 
 class LoadFailed(_ReportedFailure):
     """Some records were not loaded; they stay where they are, the others are here. See `report`."""
 
     def __str__(self) -> str:
-        count = len(self.failures)
-        return f"{count} record{'s' * (count != 1)} not loaded: {_listed(self.failures)}"
+        return f"{counted(len(self.failures), 'record')} not loaded: {_listed(self.failures)}"
 
 
 class CallbackFailed(StateStoreError):

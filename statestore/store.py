@@ -17,15 +17,17 @@ from statestore.engine.opening import folder_of, open_driver
 from statestore.engine.transactions import Transaction
 from statestore.errors import ConfigurationError
 from statestore.managers.manager import Manager
-from statestore.models.changes import Stored
+from statestore.models.changes import Commit, Stored
 from statestore.models.configuration import AUTOSAVE_MODES, Configuration
 from statestore.models.keys import Key, check_id, check_kind
 from statestore.models.reports import (
     BackupReport,
+    BringBackReport,
     ConvertReport,
     Failure,
     ImportReport,
     LoadReport,
+    RecoverReport,
     RestoreReport,
     SaveReport,
     VerifyReport,
@@ -33,7 +35,14 @@ from statestore.models.reports import (
 from statestore.serializers import get, names, register
 from statestore.serializers.serializer import Serializer
 from statestore.services import backup as backups
-from statestore.services import conversion, importing, statistics, verification
+from statestore.services import (
+    conversion,
+    history,
+    importing,
+    recovery,
+    statistics,
+    verification,
+)
 from statestore.services import restore as restoring
 
 M = TypeVar("M", bound=Manager[Any])
@@ -359,6 +368,45 @@ class Store:
     def on_error(self, callback: Callable[[Failure], object]) -> Handle:
         """Call `callback` once for each failure of any operation, until the handle is cancelled."""
         return self._engine.callbacks.error.add(callback)
+
+    # --- history and recovery ---------------------------------------------------------
+
+    @property
+    def sequence(self) -> int:
+        """The sequence of the last commit; 0 before the first."""
+        return self._engine.driver.sequence
+
+    def changes(self, after: int = 0) -> Iterator[Commit]:
+        """Yield the commits behind a sequence, in order: what was changed, when, and by whom.
+
+        Raises:
+            HistoryPruned: the history does not go back so far any more; it says how far it goes.
+            NotSupported: the store keeps no history.
+        """
+        return self._engine.driver.changes(after)
+
+    def history(self) -> Iterator[Commit | history.Gap]:
+        """Yield all commits that are still kept, oldest first, and a gap where some are not."""
+        return history.kept(self._engine.driver)
+
+    @property
+    def history_range(self) -> tuple[int, int] | None:
+        """The sequences of the first and the last commit that are kept; None for none."""
+        return history.kept_range(self._engine.driver)
+
+    def recover(self) -> RecoverReport:
+        """Report what opening has taken up, and what is unreadable, missing or in quarantine."""
+        return recovery.recover(self._engine)
+
+    def bring_back(self, key: str | Key) -> BringBackReport:
+        """Make the last version of a lost record that the history holds its content again.
+
+        Raises:
+            RecordNotLost: it is there and can be read; nothing was changed.
+            RecordNotFound, NoVersionKept: there is no such version.
+            HeldKey: something else has its place.
+        """
+        return recovery.bring_back(self._engine, _key(key))
 
     # --- closing ----------------------------------------------------------------------
 

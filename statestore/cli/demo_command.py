@@ -11,8 +11,8 @@ import click
 
 from statestore.cli import output
 from statestore.cli.options import StoreCommand, pass_settings
-from statestore.cli.problems import FolderInUse
 from statestore.cli.settings import Settings
+from statestore.errors import FolderInUse
 
 
 @click.command(cls=StoreCommand)

@@ -17,9 +17,14 @@ _GITIGNORE = ".statestore/\nbackups/\nquarantine/\n"
 _HEAD = """\
 # Settings of this store. What the program says when it opens the store overrules them.
 #
-# autosave      "manual": changes are durable after save_all(); "on-change": after each operation
-# backups       the folder for backups, relative to this one
-# group_access  true opens the files and folders to their group
+# autosave           "manual": changes are durable after save_all(); "on-change": after each
+#                    operation
+# backups            the folder for backups, relative to this one
+# group_access       true opens the files and folders to their group
+# materialize        when record files follow a save, which is durable either way: "background",
+#                    within a second; "now", before it returns
+# history_days       for so many days what was changed is kept: see statestore history
+# history_megabytes  and at most so much of it
 
 """
 

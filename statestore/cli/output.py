@@ -16,6 +16,7 @@ from datetime import datetime
 import click
 
 from statestore.cli.problems import OutputFailed
+from statestore.errors import counted as counted
 from statestore.models.reports import Failure
 
 
@@ -113,11 +114,6 @@ def size(count_bytes: int) -> str:
             break
         value /= 1024
     return f"{count_bytes} B" if unit == "B" else f"{value:.1f} {unit}"
-
-
-def counted(count: int, what: str) -> str:
-    """Return a number with its noun: `1 record`, `2 records`."""
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 @contextlib.contextmanager

@@ -52,19 +52,6 @@ class FormatSettled(StateStoreError):
         )
 
 
-class FolderInUse(StateStoreError):
-    """A folder that was to be filled is there and is not empty."""
-
-    exit_code = 5
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self.path = path
-
-    def __str__(self) -> str:
-        return f"{self.path!r} is there and is not an empty folder; name a new one"
-
-
 class NotConfirmed(StateStoreError):
     """The person at the terminal said no."""
 

@@ -19,6 +19,7 @@ from statestore.cli.demo_command import demo
 from statestore.cli.options import StoreGroup, current_settings
 from statestore.cli.problems import OutputFailed
 from statestore.cli.record_commands import list_records, show
+from statestore.cli.recovery_commands import history_, recover
 from statestore.cli.store_commands import info, init, stats, verify
 from statestore.cli.transfer_commands import convert, import_
 from statestore.cli.values import error_value
@@ -86,6 +87,8 @@ for _command in (
     convert,
     backup,
     verify,
+    recover,
+    history_,
     stats,
 ):
     root.add_command(_command)

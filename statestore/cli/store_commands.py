@@ -85,6 +85,8 @@ def info(settings: Settings) -> None:
             ("layout", value["layout"] or "-"),
             ("store id", value["store_id"] or "-"),
             ("made", value["created_at"] or "-"),
+            ("commits", value["sequence"]),
+            ("history", _range_text(value["history"])),
             ("records", f"{value['records']}" + (f"  ({counts})" if counts else "")),
             ("unreadable", value["unreadable"]),
             ("size", output.size(value["size_bytes"])),
@@ -120,6 +122,8 @@ def _info(settings: Settings, store: Store) -> dict[str, Any]:
         "layout": meta.layout if meta else None,
         "store_id": meta.store_id if meta else None,
         "created_at": format_time(meta.created_at) if meta else None,
+        "sequence": store.sequence,
+        "history": list(store.history_range or ()) or None,
         "records": stats.records,
         "unreadable": _unreadable(stats),
         "size_bytes": stats.size_bytes,
@@ -133,6 +137,10 @@ def _info(settings: Settings, store: Store) -> dict[str, Any]:
     }
 
 
+def _range_text(kept: list[int] | None) -> str:
+    return "nothing is kept" if kept is None else f"commits {kept[0]} to {kept[1]}"
+
+
 def _has_libyaml() -> bool:
     import yaml
 
@@ -144,7 +152,9 @@ def _has_libyaml() -> bool:
 def verify(settings: Settings) -> None:
     """Read every record and name every fault. Changes nothing.
 
-    Ends with 4 if anything cannot be trusted. Files that are no records are noted, not counted.
+    Ends with 4 if anything cannot be trusted, or a record's file is missing though nobody has
+    deleted the record. Noted are files that are no records, what is in quarantine, and what is in
+    the journal and not in the files yet.
     """
     with settings.open_to_read() as store:
         register_built_in(store)
@@ -164,6 +174,7 @@ def verify(settings: Settings) -> None:
         f"{output.counted(len(report.notes), 'note')} in {os.path.relpath(report.path)}"
     )
     if report.failures:
+        output.note("see what can be done with: statestore recover")
         raise click.exceptions.Exit(4)
 
 
@@ -222,7 +233,9 @@ def _unreadable(stats: Statistics) -> int:
 
 
 def _toml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else f'"{value}"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else f'"{value}"'
 
 
 def _yes(value: object) -> str:

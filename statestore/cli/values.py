@@ -11,7 +11,7 @@ import attrs
 from statestore.errors import StateStoreError
 from statestore.models.changes import Stored
 from statestore.models.keys import Key
-from statestore.models.reports import Failure, Report
+from statestore.models.reports import AbsentRecord, Failure, QuarantinedFile, Report
 from statestore.models.times import format_time
 
 
@@ -72,4 +72,8 @@ def _plain(value: object) -> Any:
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
+    if isinstance(value, QuarantinedFile | AbsentRecord):
+        return {
+            field.name: _plain(getattr(value, field.name)) for field in attrs.fields(type(value))
+        }
     return value

@@ -22,6 +22,7 @@ from statestore.drivers.driver import (
     DriverTraits,
     RecordFile,
     RecordFiles,
+    Recovery,
     Rewritten,
     Settle,
     Submission,
@@ -31,6 +32,7 @@ from statestore.drivers.ledger import Ledger, take_up
 from statestore.drivers.overlay import Overlay
 from statestore.drivers.place import Place
 from statestore.drivers.reading import Reader
+from statestore.drivers.recovering import DirectoryRecovery
 from statestore.drivers.registered import DriverOptions
 from statestore.drivers.rewriting import Rewriter
 from statestore.drivers.staging import Stages
@@ -44,8 +46,9 @@ from statestore.errors import (
 )
 from statestore.files.calls import Files, SystemFiles
 from statestore.files.folders import Modes
+from statestore.journal.entries import Entry
 from statestore.journal.journal import JournalOptions
-from statestore.journal.reading import recovered_read_only
+from statestore.journal.reading import history_read_only, recovered_read_only
 from statestore.models.changes import Change, Commit, Stored
 from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.models.reports import Failure
@@ -109,7 +112,7 @@ class DirectoryDriver:
         try:
             self._serializer = get(format or self._place.meta.format)
             if read_only:
-                self._reader, self._sequence = self._opened_for_reading()
+                self._reader, self._sequence, commits = self._opened_for_reading()
             else:
                 self._ledger = Ledger(
                     self._place,
@@ -123,12 +126,22 @@ class DirectoryDriver:
                     tell=self._told,
                 )
                 self._reader = self._ledger.reader
+                commits = self._ledger.taken_up
                 _OPEN.add(self)
         except BaseException:
             self._let_go()
             raise
+        self._recovery = DirectoryRecovery(
+            self._place,
+            self._catalogue,
+            overlay,
+            self._stages,
+            self._lock,
+            self._history,
+            commits=commits,
+        )
 
-    def _opened_for_reading(self) -> tuple[Reader, int]:
+    def _opened_for_reading(self) -> tuple[Reader, int, int]:
         recovered = recovered_read_only(self._place.own, self._place.meta.store_id)
         take_up(recovered, self._place, self._catalogue, self._overlay)
         reader = Reader(
@@ -140,7 +153,7 @@ class DirectoryDriver:
             lambda: self._serializer,
             None,
         )
-        return reader, recovered.sequence
+        return reader, recovered.sequence, len(recovered.window)
 
     # --- the seam ---------------------------------------------------------------------
 
@@ -210,14 +223,20 @@ class DirectoryDriver:
 
         Raises:
             HistoryPruned: the history does not go back so far any more.
-            ReadOnlyStore: the store was opened for reading.
+            CorruptJournal: a part of the history is damaged.
         """
-        self._place.want_open()
-        for entry in self._writable("read the history of").history(after):
+        for entry in self._history(after):
             revisions = {op.key: op.revision for op in entry.ops}
             yield Commit(
                 entry.sequence, entry.committed_at, revisions, entry.size_bytes, entry.source
             )
+
+    def _history(self, after: int) -> Iterator[Entry]:
+        self._place.want_open()
+        if self._ledger is not None:
+            return self._writable("read the history of").history(after)
+        place = self._place
+        return history_read_only(place.own, place.meta.store_id, after, self._sequence, place.path)
 
     def flush(self) -> None:
         """See `Driver.flush`.
@@ -311,6 +330,11 @@ class DirectoryDriver:
         kind, name = failure.key.kind, os.path.basename(error.path)
         with self._place.writing("set a file aside"), self._lock:
             return self._place.set_aside(kind, name, str(error))
+
+    @property
+    def recovery(self) -> Recovery:
+        """See `RecordFiles.recovery`."""
+        return self._recovery
 
     def watch(self, failed: Callable[[Failure], None]) -> None:
         """See `RecordFiles.watch`."""

@@ -10,10 +10,10 @@ from typing import Protocol, TypeAlias
 import attrs
 
 from statestore.files.folders import Mark
-from statestore.models.changes import Change, Commit, Stored
+from statestore.models.changes import Change, Commit, Put, Stored
 from statestore.models.envelopes import Envelope
 from statestore.models.keys import Key, Revision
-from statestore.models.reports import Failure
+from statestore.models.reports import AbsentRecord, Failure, QuarantinedFile
 from statestore.serializers.serializer import Serializer
 
 Clock: TypeAlias = Callable[[], datetime]
@@ -69,6 +69,54 @@ class Rewritten:
     notes: tuple[str, ...] = ()
 
 
+@attrs.frozen
+class LastVersion:
+    """The last version of a record that can be made of the history.
+
+    `put` would make it again; None where the history holds none. `copied` is the revision that it
+    had, `revision` the last one of the record; `is_deleted` says that this one was its deletion.
+    """
+
+    put: Put | None
+    copied: Revision
+    revision: Revision
+    is_deleted: bool
+
+
+class Recovery(Protocol):
+    """What a driver with a journal can tell of what went wrong. Looking changes nothing."""
+
+    @property
+    def commits(self) -> int:
+        """How many commits the journal had, at the opening, that the files did not show."""
+        ...
+
+    @property
+    def is_taken_up(self) -> bool:
+        """Whether the opening has taken them up; one for reading only looks at them."""
+        ...
+
+    def quarantined(self) -> Sequence[QuarantinedFile]:
+        """Return what is in quarantine."""
+        ...
+
+    def absent(self) -> Sequence[AbsentRecord]:
+        """Return the records that the kept history knows, nobody has deleted, and have no file.
+
+        Raises:
+            CorruptJournal: a part of the history is damaged.
+        """
+        ...
+
+    def last_version(self, key: Key) -> LastVersion:
+        """Return the last version of a record that the kept history can make. See `absent`."""
+        ...
+
+    def used(self, key: Key, revision: Revision) -> None:
+        """Note that a record which is not there had a revision, so that it is not used again."""
+        ...
+
+
 class RecordFiles(Protocol):
     """The files of a driver that keeps one readable file per record."""
 
@@ -116,6 +164,11 @@ class RecordFiles(Protocol):
         """Call `failed`, on a thread of the driver, for what goes wrong while nobody waits for it:
         a file that cannot be written, or an edit that cannot be taken up.
         """
+        ...
+
+    @property
+    def recovery(self) -> Recovery:
+        """What can be told of what went wrong."""
         ...
 
     def set_aside(self, failure: Failure) -> str:

@@ -88,6 +88,7 @@ class Ledger:
             self._journal.close()
             raise
         last_time = take_up(recovered, place, catalogue, overlay)
+        self.taken_up = len(recovered.window)
         if recovered.alone:
             begins = [fold.begin for fold in overlay.snapshot().values()]
             stages.sweep([one for one in begins if isinstance(one, StagedOp)])

@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Iterator, Sequence
 
 import attrs
-import orjson
 
 from statestore.drivers.driver import Clock, RecordFile
 from statestore.drivers.kind_folder import KindFolder
@@ -23,6 +22,7 @@ from statestore.drivers.layout import (
     read_meta,
     write_meta,
 )
+from statestore.drivers.quarantine import WHY_SUFFIX, quarantined_in, why_bytes
 from statestore.errors import (
     InvalidKind,
     ReadOnlyStore,
@@ -37,7 +37,7 @@ from statestore.files.folders import Folder, Modes
 from statestore.files.locks import FileLock
 from statestore.models.documents import MAX_SIZE_BYTES
 from statestore.models.keys import check_kind
-from statestore.models.times import format_time
+from statestore.models.reports import QuarantinedFile
 
 
 class Place:
@@ -199,9 +199,8 @@ class Place:
             quarantine = _made_child(stack, self._root, QUARANTINE)
             target = _made_child(stack, quarantine, kind)
             new_name = f"{secrets.token_hex(4)}-{name}"
-            reason = {"from": f"{kind}/{name}", "at": format_time(self._clock()), "why": why}
-            data = orjson.dumps(reason, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-            target.replace(new_name + ".why.json", data)
+            data = why_bytes(f"{kind}/{name}", self._clock(), why)
+            target.replace(new_name + WHY_SUFFIX, data)
             if keep:
                 self._keep(source.folder, name, target, new_name)
             else:
@@ -223,6 +222,14 @@ class Place:
         for rival in rivals:
             why = "another file of this record was saved later"
             self.set_aside(rival.key.kind, rival.name, why)
+
+    def quarantined(self) -> list[QuarantinedFile]:
+        """Return what is in quarantine."""
+        folder = self._root.child(QUARANTINE)
+        if folder is None:
+            return []
+        with folder:
+            return quarantined_in(folder)
 
     def _want_store(self) -> None:
         if self._read_only and not looks_like_store(self._root):

@@ -8,10 +8,12 @@ import re
 from statestore.drivers.driver import Clock, Driver
 from statestore.drivers.registered import DriverOptions, get
 from statestore.files.folders import Modes
+from statestore.journal.journal import JournalOptions
 from statestore.models.configuration import Configuration
 
 # Two characters at least before the colon: the drive of a Windows path is no scheme.
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):(.*)", re.DOTALL)
+_MEGABYTE = 1024 * 1024
 _GROUP_MODES = Modes(file=0o660, folder=0o770)
 
 
@@ -42,10 +44,20 @@ def open_driver(
         format=format,
         read_only=read_only,
         allow_unsafe=allow_unsafe,
-        modes=_GROUP_MODES if configuration.group_access else Modes(),
+        modes=modes_of(configuration),
         clock=clock,
+        journal=JournalOptions(
+            history_bytes=int(configuration.history_megabytes * _MEGABYTE),
+            history_days=configuration.history_days,
+        ),
+        materialize=configuration.materialize,
     )
     return get(scheme)(options)
+
+
+def modes_of(configuration: Configuration) -> Modes:
+    """Return the permissions that the files and folders of a store have."""
+    return _GROUP_MODES if configuration.group_access else Modes()
 
 
 def _split(target: str | os.PathLike[str]) -> tuple[str, str]:

@@ -77,6 +77,12 @@ class SegmentHeader:
         return cls(store_id, generation, base, salt, synced)
 
 
+def read_header_fields(data: bytes) -> SegmentHeader:
+    """Return what the first 64 bytes of a segment say, true or not."""
+    _, store_id, generation, base, salt, synced, _ = _HEADER.unpack_from(data)
+    return SegmentHeader(store_id, generation, base, salt, synced)
+
+
 @attrs.frozen
 class Frame:
     """One whole frame. `offset` and `end` are those in its segment; `end` is where the next begins.
@@ -124,6 +130,14 @@ def decode_frame(data: bytes, at: int, *, seed: int, offset: int) -> Frame | Non
         return None
     end = offset + FRAME_BYTES + length + -length % _ALIGNMENT
     return Frame(offset, end, checksum, previous, sequence, durable, type, payload)
+
+
+def read_previous(data: bytes, at: int) -> int | None:
+    """Return the `previous` that the head of a frame at `data[at:]` says, true or not."""
+    if len(data) - at < FRAME_BYTES:
+        return None
+    _, _, _, previous, *_ = _FRAME.unpack_from(data, at)
+    return int(previous)
 
 
 @attrs.define

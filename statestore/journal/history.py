@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from statestore.errors import CorruptJournal
+from statestore.errors import CorruptJournal, HistoryPruned
 from statestore.files.folders import Folder
 from statestore.journal.entries import Entry, decode_entry
 from statestore.journal.frames import DATA
@@ -49,3 +49,25 @@ class History:
                         raise CorruptJournal(segment.file.path, frame.offset, str(error)) from error
             finally:
                 segment.close()
+
+    def between(self, after: int, upto: int, path: str) -> Iterator[Entry]:
+        """Yield the commits behind `after`, up to `upto`, in order.
+
+        Args:
+            path: that of the store, for messages.
+        Raises:
+            HistoryPruned: some of them are not kept any more.
+            CorruptJournal: a segment is damaged in its middle.
+        """
+        if after >= upto:
+            return
+        last = after
+        for entry in self.entries(after):
+            if entry.sequence > upto:
+                return
+            if entry.sequence != last + 1:
+                raise HistoryPruned(path, after, entry.sequence)
+            last = entry.sequence
+            yield entry
+        if last < upto:
+            raise HistoryPruned(path, after, upto + 1)

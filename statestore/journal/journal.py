@@ -14,7 +14,6 @@ import attrs
 
 from statestore.errors import (
     CorruptJournal,
-    HistoryPruned,
     StorageError,
     StoreInDoubt,
     UnsafeFile,
@@ -479,23 +478,8 @@ class Journal:
     # --- reading back -----------------------------------------------------------------
 
     def history(self, after: int, upto: int) -> Iterator[Entry]:
-        """Yield the commits behind `after`, up to `upto`, in order, from all kept segments.
-
-        Raises:
-            HistoryPruned: some of them are not kept any more.
-        """
-        if after >= upto:
-            return
-        last = after
-        for entry in History(self._folder, self._store_id).entries(after):
-            if entry.sequence > upto:
-                return
-            if entry.sequence != last + 1:
-                raise HistoryPruned(self._path, after, entry.sequence)
-            last = entry.sequence
-            yield entry
-        if last < upto:
-            raise HistoryPruned(self._path, after, upto + 1)
+        """Yield the commits behind `after`, up to `upto`, in order. See `History.between`."""
+        return History(self._folder, self._store_id).between(after, upto, self._path)
 
     # --- closing ----------------------------------------------------------------------
 

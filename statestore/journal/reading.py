@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from statestore.files.folders import Folder
+from statestore.journal.entries import Entry
+from statestore.journal.history import History
 from statestore.journal.journal import JOURNAL_FOLDER, Recovered, read_left
 from statestore.journal.segments import generations
 
@@ -30,3 +34,13 @@ def recovered_read_only(own: Folder | None, store_id: str) -> Recovered:
             if recovered is not None:  # else it was removed since its name was read
                 return recovered
     return nothing
+
+
+def history_read_only(
+    own: Folder | None, store_id: str, after: int, upto: int, path: str
+) -> Iterator[Entry]:
+    """Yield the commits behind `after` of the journal below `.statestore`, as `History.between`."""
+    folder = own.child(JOURNAL_FOLDER) if own else None
+    if folder is not None:
+        with folder:
+            yield from History(folder, bytes.fromhex(store_id)).between(after, upto, path)

@@ -7,6 +7,10 @@ from typing import Any
 import attrs
 
 AUTOSAVE_MODES = ("manual", "on-change")
+MATERIALIZE_MODES = ("background", "now")
+
+MOST_HISTORY = 1_000_000_000
+"""The largest number of days, or of megabytes, that history can be kept for."""
 
 
 def _one_of(choices: tuple[str, ...]) -> Any:
@@ -26,6 +30,13 @@ def _typed(wanted: type) -> Any:
     return check
 
 
+def _check_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    # TOML writes 30 and 30.0, inf and nan; and True is an int, too.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value <= MOST_HISTORY:  # type: ignore[operator] # a number, then
+        raise ValueError(f"{attribute.name} is a number above 0, at most {MOST_HISTORY:,}")
+
+
 def _check_backups(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     inside = not value.startswith(("/", "../")) and value.split("/")[0] != "backups"
     if inside or not value:  # any other folder of the store would be taken for a kind of records
@@ -42,8 +53,15 @@ class Configuration:
     is durable when it returns). `backups` is the folder for backups, absolute or relative to the
     store; within the store it is `backups` or below.
     `group_access` opens the files and folders of the store to their group.
+    `materialize` says when the files of records follow a save: "background" (within a second) or
+    "now" (before it returns). The save is durable either way.
+    What was committed is kept as history for `history_days`, and at most `history_megabytes` of it
+    (of 1,048,576 bytes each); what the files do not show yet is always kept.
     """
 
     autosave: str = attrs.field(default="manual", validator=_one_of(AUTOSAVE_MODES))
     backups: str = attrs.field(default="backups", validator=[_typed(str), _check_backups])
     group_access: bool = attrs.field(default=False, validator=_typed(bool))
+    materialize: str = attrs.field(default="background", validator=_one_of(MATERIALIZE_MODES))
+    history_days: float = attrs.field(default=30.0, validator=_check_amount)
+    history_megabytes: float = attrs.field(default=64.0, validator=_check_amount)

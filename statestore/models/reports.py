@@ -7,7 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from statestore.models.keys import Key
+from statestore.models.keys import Key, Revision
 
 
 @attrs.frozen
@@ -15,7 +15,7 @@ class Failure:
     """One thing that an operation could not do: which record, doing what, and why.
 
     `key` is None where no single record is concerned. `operation` is the verb: save, load, convert,
-    backup, restore, import, verify.
+    backup, restore, import, verify, recover, salvage.
     """
 
     key: Key | None
@@ -105,3 +105,67 @@ class ImportReport(Report):
 @attrs.frozen(kw_only=True)
 class VerifyReport(Report):
     """What a verification found. `items` counts sound records; every problem is in `failures`."""
+
+
+@attrs.frozen
+class QuarantinedFile:
+    """A file that was moved out of the way. `path` and `origin`, where it was, are relative.
+
+    `origin`, `why` and `moved_at` are empty, or None, where nothing beside the file tells them.
+    """
+
+    path: str
+    origin: str
+    why: str
+    moved_at: datetime | None
+
+
+@attrs.frozen
+class AbsentRecord:
+    """A record that nobody has deleted and whose file is missing.
+
+    `revision` is its last one. `kept` is the one that the history can bring back; 0 for none.
+    """
+
+    key: Key
+    revision: Revision
+    kept: Revision
+
+
+@attrs.frozen(kw_only=True)
+class RecoverReport(Report):
+    """What there is to recover. `items` counts sound records; `failures` has what is unreadable.
+
+    `commits` counts those that were in the journal, and not in the files, when the store was
+    opened: the opening has taken them up.
+    """
+
+    commits: int
+    quarantined: tuple[QuarantinedFile, ...] = ()
+    absent: tuple[AbsentRecord, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class BringBackReport(Report):
+    """A record that was brought back: its `revision` now, and the one of which it is a copy."""
+
+    key: Key
+    revision: Revision
+    copied: Revision
+
+
+@attrs.frozen(kw_only=True)
+class SalvageReport(Report):
+    """What a salvage has saved. `path` is that of the new store, `source` of the damaged one.
+
+    `items` counts the records in the new store, `from_journal` those of them that no file showed.
+    `commits` counts the whole ones that were found in the journal. `lost` are the sequences of
+    commits, first and last, of which nothing was found and which may not be in the files either.
+    `quarantined` are the paths, in the new store, of files that could not be read.
+    """
+
+    source: str
+    from_journal: int
+    commits: int
+    lost: tuple[tuple[int, int], ...] = ()
+    quarantined: tuple[str, ...] = ()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -34,11 +32,9 @@ from statestore.models.reports import BackupReport, Failure
 from statestore.models.times import format_time, parse_time, time_ns
 from statestore.serializers import get
 from statestore.serializers.serializer import Serializer
+from statestore.services.building import PARTIAL_PREFIX, built_at, is_within, wanted_folder
 
 MANIFEST_VERSION = 1
-PARTIAL_PREFIX = ".@"
-"""Begins the name of a backup that is being built. What still has it is no backup."""
-
 _MANIFEST_LIMIT_BYTES = 1 << 30
 
 
@@ -140,21 +136,8 @@ def backup(
         _want_outside(engine, target, backups)
         if os.path.lexists(target) or (path and os.path.islink(path)):
             raise BackupExists(path or target)
-        parent, name = os.path.split(target)
-        with _want(open_folder(parent, create=True), parent) as around:
-            partial = f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
-            try:
-                with _want(around.child(partial, create=True), partial) as root:
-                    manifest, failures = _copy(engine, root, now)
-                    try:
-                        around.rename_child(partial, name)
-                    except BaseException:
-                        if around.holds(name, root):  # renamed, but nobody knows for how long
-                            _remove_tree(around, name)
-                        raise
-            except BaseException:
-                _remove_tree(around, partial)
-                raise
+        with built_at(target) as root:
+            manifest, failures = _copy(engine, root, now)
         report = BackupReport(
             path=target,
             format=manifest.format,
@@ -199,7 +182,7 @@ def read_manifest(path: str) -> Manifest:
         PARTIAL_PREFIX
     ):
         raise BackupNotFound(path)
-    with _want(open_folder(path), path) as folder:
+    with wanted_folder(open_folder(path), path) as folder:
         try:
             content = folder.read(MANIFEST_FILE, _MANIFEST_LIMIT_BYTES)
             if content is None:
@@ -215,7 +198,7 @@ def _copy(engine: Engine, root: Folder, now: datetime) -> tuple[Manifest, list[F
     counts: dict[str, int] = {}
     files: dict[str, FileEntry] = {}
     for kind in sorted({*driver.kinds(), *engine.managers}):
-        with _want(root.child(kind, create=True), kind) as folder:
+        with wanted_folder(root.child(kind, create=True), kind) as folder:
             for one in _record_files(engine, kind):
                 if isinstance(one, Failure):
                     failures.append(attrs.evolve(one, operation="backup"))
@@ -279,38 +262,10 @@ def _want_outside(engine: Engine, target: str, backups: str) -> None:
     if files is None:
         return
     store, allowed = os.path.realpath(files.path), os.path.realpath(backups)
-    if target == store or (_within(target, store) and not _within(target, allowed)):
+    if target == store or (is_within(target, store) and not is_within(target, allowed)):
         raise ConfigurationError(
             target, f"a backup cannot be inside of the store; put it elsewhere, or below {allowed}"
         )
-
-
-def _within(path: str, folder: str) -> bool:
-    return path.startswith(folder.rstrip(os.sep) + os.sep)
-
-
-def _remove_tree(around: Folder, name: str) -> None:
-    """Remove what a backup that failed has left, as far as the system lets us.
-
-    The error that brought us here is the one to tell.
-    """
-    with contextlib.suppress(StateStoreError):
-        root = around.child(name)
-        if root is None:
-            return
-        with root:
-            for inner in root.names():
-                child = None
-                if inner != MANIFEST_FILE and not inner.startswith("."):
-                    child = root.child(inner)
-                if child is None:
-                    root.remove(inner)
-                    continue
-                with child:
-                    for file in child.names():
-                        child.remove(file)
-                root.drop_child(inner)
-        around.drop_child(name)
 
 
 def _own_digest(fields: Mapping[str, Any]) -> str:
@@ -326,9 +281,3 @@ def _want_known(version: object) -> None:
 def _want_whole(fields: dict[str, Any]) -> None:
     if fields.pop("sha256") != _own_digest(fields):
         raise ValueError("it was changed: its own SHA-256 is another")
-
-
-def _want(folder: Folder | None, path: str) -> Folder:
-    if folder is None:
-        raise BackupNotFound(path)
-    return folder

@@ -9,50 +9,98 @@ import attrs
 from statestore.drivers.driver import Driver
 from statestore.drivers.kind_folder import leftovers
 from statestore.engine.engine import Engine
-from statestore.errors import StateStoreError
+from statestore.errors import RecordFileMissing, StateStoreError, counted
 from statestore.models.changes import Stored
 from statestore.models.reports import Failure, VerifyReport
+
+
+@attrs.define
+class Reading:
+    """What reading all records has found. `items` counts sound ones."""
+
+    items: int = 0
+    size_bytes: int = 0
+    failures: list[Failure] = attrs.field(factory=list)
+    notes: list[str] = attrs.field(factory=list)
+
+
+def read_all(engine: Engine, operation: str) -> Reading:
+    """Read every record of a store, and hold it against the class of its manager where it has one.
+
+    Within a turn of the engine.
+
+    Args:
+        operation: the one that failures are told to be of.
+    """
+    found = Reading()
+    for kind in sorted({*engine.driver.kinds(), *engine.managers}):
+        try:
+            for one in engine.driver.scan(kind):
+                if isinstance(one, Failure):
+                    found.failures.append(attrs.evolve(one, operation=operation))
+                    continue
+                found.notes.extend(one.notes)
+                problem = _problem(engine, one)
+                if problem is None:
+                    found.items += 1
+                    found.size_bytes += one.size_bytes
+                else:
+                    found.failures.append(attrs.evolve(problem, operation=operation))
+            found.notes.extend(_strangers(engine.driver, kind))
+        except StateStoreError as error:  # the folder itself
+            found.failures.append(Failure(None, operation, error))
+    return found
 
 
 def verify(engine: Engine) -> VerifyReport:
     """Read every record of a store, also of kinds without a manager, and report what is wrong.
 
     Checked: the bytes are a whole document, an envelope of the folder's kind, the id is the one
-    that the name says, the document fits the class of its manager where one is registered. Nothing
-    is changed. Files that are no records are named in the notes.
+    that the name says, the document fits the class of its manager where one is registered; each
+    record that the history knows, and nobody has deleted, has a file. Nothing is changed. Files
+    that are no records, those in quarantine, and commits that are not in the files, are notes.
     """
-    failures: list[Failure] = []
-    notes: list[str] = []
-    items = size = 0
     with engine.turn():
         started = time.monotonic()
-        for kind in sorted({*engine.driver.kinds(), *engine.managers}):
-            try:
-                for one in engine.driver.scan(kind):
-                    if isinstance(one, Failure):
-                        failures.append(attrs.evolve(one, operation="verify"))
-                        continue
-                    notes.extend(one.notes)
-                    problem = _problem(engine, one)
-                    if problem is None:
-                        items, size = items + 1, size + one.size_bytes
-                    else:
-                        failures.append(problem)
-                notes.extend(_strangers(engine.driver, kind))
-            except StateStoreError as error:  # the folder itself
-                failures.append(Failure(None, "verify", error))
+        found = read_all(engine, "verify")
+        _look_for_losses(engine, found)
         report = VerifyReport(
             path=engine.driver.path,
             format=engine.format,
-            items=items,
-            size_bytes=size,
+            items=found.items,
+            size_bytes=found.size_bytes,
             timestamp=engine.clock(),
             duration_s=time.monotonic() - started,
-            failures=tuple(failures),
-            notes=tuple(notes),
+            failures=tuple(found.failures),
+            notes=tuple(found.notes),
         )
     engine.finish(report, None, StateStoreError, strict=False)
     return report
+
+
+def _look_for_losses(engine: Engine, found: Reading) -> None:
+    files = engine.driver.record_files
+    if files is None:
+        return
+    recovery = files.recovery
+    told = {failure.key for failure in found.failures}
+    try:
+        for one in recovery.absent():
+            if one.key not in told:
+                error = RecordFileMissing(one.key.kind, one.key.id, one.revision, one.kept)
+                found.failures.append(Failure(one.key, "verify", error))
+    except StateStoreError as error:  # a damaged part of the history
+        found.failures.append(Failure(None, "verify", error))
+    if recovery.commits and not recovery.is_taken_up:
+        found.notes.append(
+            f"{counted(recovery.commits, 'commit')} in the journal, not in the files yet: a "
+            "process is at work, or was cut off; write them with: statestore recover"
+        )
+    quarantined = len(recovery.quarantined())
+    if quarantined:
+        found.notes.append(
+            f"{counted(quarantined, 'file')} in quarantine; see why with: statestore recover"
+        )
 
 
 def _problem(engine: Engine, stored: Stored) -> Failure | None:

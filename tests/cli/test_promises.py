@@ -176,7 +176,6 @@ ERRORS = [
     problems.KindNotFound("task", ["tasks"]),
     problems.BadKey("task"),
     problems.FormatSettled("state", "json", "yaml"),
-    problems.FolderInUse("here"),
     problems.NotConfirmed("the restore"),
     problems.DemoFailed("step", "one is one"),
     problems.OutputFailed("no space"),
