@@ -101,7 +101,8 @@ class _Stage:
         return _records(self.store)
 
     def file(self, kind: str, id: str) -> str:
-        """Return the path of a record's file."""
+        """Return the path of a record's file, which shows what is saved."""
+        self.store.flush()
         return os.path.join(self.store.path, self.store.stored(f"{kind}/{id}").path)
 
 
@@ -325,6 +326,7 @@ def _formats(store: Store) -> set[str]:
 
 
 def _files(store: Store) -> dict[str, bytes]:
+    store.flush()  # the files follow what is saved
     return _files_below(store.path)
 
 

@@ -43,6 +43,17 @@ def _own_surroundings(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def listing(listing):
+    """The listing of a folder, without what processes that open a store tell each other."""
+    told = os.path.join(".statestore", "lock")
+
+    def list_folder(root):
+        return {path: one for path, one in listing(root).items() if not path.endswith(told)}
+
+    return list_folder
+
+
+@pytest.fixture
 def empty(tmp_path):
     """A shell at a place where there is no store."""
     return Shell(tmp_path / "state")

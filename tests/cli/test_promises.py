@@ -42,6 +42,8 @@ RUNNABLE = {
     ("backup", "verify"): ["nowhere"],
     ("backup", "restore"): ["nowhere", "--yes"],
     ("verify",): [],
+    ("recover",): [],
+    ("history",): [],
     ("stats",): [],
 }
 

@@ -3,9 +3,11 @@
 import os
 import tomllib
 
+import attrs
 import pytest
 
 from statestore import Store
+from statestore.models.configuration import Configuration
 
 
 def test_init_makes_a_store_with_settings_and_gitignore(empty):
@@ -13,7 +15,9 @@ def test_init_makes_a_store_with_settings_and_gitignore(empty):
 
     assert result.stdout.count("made ") == 3
     settings = tomllib.loads((empty.store / "statestore.toml").read_text())
-    assert settings == {"autosave": "manual", "backups": "backups", "group_access": False}
+    assert settings == attrs.asdict(Configuration())
+    comments = (empty.store / "statestore.toml").read_text()
+    assert all(f"# {name} " in comments for name in settings)
     ignored = (empty.store / ".gitignore").read_text().split()
     assert ignored == [".statestore/", "backups/", "quarantine/"]
     with Store(empty.store, read_only=True) as store:
