@@ -342,13 +342,28 @@ class CorruptRecord(StateStoreError):
 
     def __str__(self) -> str:
         return (
-            f"record file {self.path!r} is corrupt: {self.reason}; "
-            "it is left in place: mend it by hand, or restore it from a backup"
+            f"record file {self.path!r} is corrupt: {self.reason}; it is left in place: "
+            "mend it by hand, or see what can be recovered with: statestore recover"
         )
 
 
 class UndecodableRecord(CorruptRecord):
     """Bytes that no format reads, or that are no record: nobody can know what they were."""
+
+
+class QuarantinedRecord(UndecodableRecord):
+    """Bytes that nobody can read were moved out of the way. `place` is their path in the store."""
+
+    def __init__(self, path: str, reason: str, place: str) -> None:
+        super().__init__(path, reason)
+        self.place = place
+        self.args = (path, reason, place)
+
+    def __str__(self) -> str:
+        return (
+            f"record file {self.path!r} was corrupt: {self.reason}; it was moved to "
+            f"{self.place!r}; see what can be recovered with: statestore recover"
+        )
 
 
 class MisnamedRecord(CorruptRecord):

@@ -64,6 +64,10 @@ EXAMPLES = [
     (errors.StaleRecord("notes", "a"), ["notes/a", "read it again"]),
     (errors.CorruptRecord("notes/a.json", "it is empty"), ["notes/a.json", "empty", "mend it"]),
     (errors.UndecodableRecord("notes/a.json", "it is empty"), ["notes/a.json", "is empty"]),
+    (
+        errors.QuarantinedRecord("notes/a.json", "it is empty", "quarantine/notes/1-a.json"),
+        ["notes/a.json", "is empty", "quarantine/notes/1-a.json", "statestore recover"],
+    ),
     (errors.MisnamedRecord("notes/a.json", "b", "b.json"), ["notes/a.json", "'b'", "b.json"]),
     (errors.UnsafeFile("/srv/x", "is a pipe"), ["/srv/x", "is a pipe", "move it"]),
     (

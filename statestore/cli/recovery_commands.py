@@ -15,10 +15,10 @@ from statestore.cli.options import StoreCommand, pass_settings
 from statestore.cli.problems import BadKey
 from statestore.cli.settings import Settings, register_built_in
 from statestore.cli.values import report_value
-from statestore.errors import NotSupported
+from statestore.errors import CorruptRecord, NotSupported, QuarantinedRecord, UndecodableRecord
 from statestore.models.changes import Commit
 from statestore.models.keys import Key
-from statestore.models.reports import RecoverReport, SalvageReport
+from statestore.models.reports import Failure, RecoverReport, SalvageReport
 from statestore.models.times import format_time
 
 if TYPE_CHECKING:
@@ -73,7 +73,10 @@ def _tell(report: RecoverReport) -> None:
             f"taken up from the journal: {output.counted(report.commits, 'commit')}; "
             "all files are up to date now"
         )
+    just_moved = {getattr(failure.error, "place", None) for failure in report.failures}
     for one in report.quarantined:
+        if one.path in just_moved:
+            continue  # it is told below
         why = f": {one.why}" if one.why else ""
         when = f", since {output.moment(one.moved_at)}" if one.moved_at else ""
         output.line(output.printable(f"in quarantine{when}: {one.path}{why}"))
@@ -85,13 +88,29 @@ def _tell(report: RecoverReport) -> None:
             what = "the history holds no whole version of it; look for it in a backup"
         output.line(f"missing: {name}, revision {absent.revision}; {what}")
     for failure in report.failures:
-        output.line(f"unreadable: {output.printable(str(failure))}")
+        output.line(output.printable(f"unreadable: {_what(failure)}"))
     for text in report.notes:
         output.note(f"note: {output.printable(text)}")
     output.line(
         f"{output.counted(report.items, 'sound record')}, {len(report.absent)} missing, "
         f"{len(report.failures)} unreadable, {len(report.quarantined)} in quarantine"
     )
+
+
+def _what(failure: Failure) -> str:
+    """Return what is wrong with a file, and what to type: this is the command that texts name."""
+    error = failure.error
+    if isinstance(error, QuarantinedRecord):
+        return f"{error.path}: {error.reason}; moved to {error.place}"
+    if isinstance(error, UndecodableRecord) and failure.key is not None:
+        name = quote(failure.key.shown)
+        return (
+            f"{error.path}: {error.reason}; mend it by hand, or let the last version that the "
+            f"history holds take its place with: statestore recover {name}"
+        )
+    if isinstance(error, CorruptRecord):
+        return f"{error.path}: {error.reason}; it is left in place: mend it by hand"
+    return str(failure)
 
 
 def _bring_back(settings: Settings, key: str) -> None:
@@ -221,5 +240,5 @@ def _wanted_key(word: str) -> Key:
     """Return the key that a word of the form KIND/ID names."""
     kind, slash, id = word.partition("/")
     if not kind or not slash or not id:
-        raise BadKey(word)
+        raise BadKey(word, f"; see the ids with: statestore ls {kind}" if kind else "")
     return Key(kind, id)

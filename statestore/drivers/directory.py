@@ -329,7 +329,7 @@ class DirectoryDriver:
             raise error
         kind, name = failure.key.kind, os.path.basename(error.path)
         with self._place.writing("set a file aside"), self._lock:
-            return self._place.set_aside(kind, name, str(error))
+            return self._place.set_aside(kind, name, error.reason)
 
     @property
     def recovery(self) -> Recovery:

@@ -19,6 +19,7 @@ from statestore.drivers.place import Place
 from statestore.drivers.staging import Stages
 from statestore.errors import (
     CorruptRecord,
+    QuarantinedRecord,
     RecordNotFound,
     StateStoreError,
     UndecodableRecord,
@@ -179,12 +180,12 @@ class Reader:
                 try:
                     folder.read(name)  # a second look: somebody may have mended it
                 except UndecodableRecord:
-                    where = self._place.set_aside(kind, name, str(error))
+                    where = self._place.set_aside(kind, name, error.reason)
                 else:
                     return error
         except StateStoreError:
             return error  # it stays where it is, and holds its key
-        return UndecodableRecord(error.path, f"{error.reason}; it was moved to {where!r}")
+        return QuarantinedRecord(error.path, error.reason, where)
 
     def entries(self, kind: str) -> Iterator[RecordFile | Failure]:
         """See `RecordFiles.entries`. What has no file yet comes as the file that it will have."""

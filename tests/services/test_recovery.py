@@ -570,22 +570,22 @@ def test_failure_at_any_call_leaves_nothing(place, new, saved, monkeypatch):
     place.save(a="one", b="two")
     place.file("b").write_bytes(b"\0")
     calls = []
+    fails_at = [0]
     for name in ("write_new", "sync", "rename_child", "move", "replace"):
         true = getattr(Folder, name)
 
         def call(self, *args, true=true, **more):
-            calls.append(name)
-            if len(calls) == nth:
+            calls.append(true)
+            if len(calls) == fails_at[0]:
                 raise StorageError("x", "write", 28, "no space")
             return true(self, *args, **more)
 
         monkeypatch.setattr(Folder, name, call)
-    nth = 0
     salvage(place.path, new.path.parent / "whole")
-    count = len(calls)
 
-    for nth in range(1, count + 1):
+    for nth in range(1, len(calls) + 1):
         calls.clear()
+        fails_at[0] = nth
         with pytest.raises(StorageError):
             saved()
         assert sorted(os.listdir(new.path.parent)) == ["state", "whole"]
