@@ -19,11 +19,13 @@ with tempfile.TemporaryDirectory() as folder:
         tasks = store.register(TaskManager())
         tasks.create("Write it down", id="first", tags=["no", "1:30", "2026-11-20"])
         store.save_all()
+        store.flush()  # files follow what is saved within a second
         print((path / "tasks/first.yaml").read_text())
 
         store.set_serializer("gzip")  # for what is saved from now on
         tasks.create("Pack it", id="second")
         store.save_all()
+        store.flush()
         assert files(path) == ["first.yaml", "second.json.gz"]
 
     with Store(path) as store:  # whatever the format, each file is known by its content

@@ -520,8 +520,8 @@ class StorageError(StateStoreError):
 
 
 _STORAGE_HINTS = {
-    errno.ENOSPC: "free some space and save again",
-    errno.EDQUOT: "free some of the quota and save again",
+    errno.ENOSPC: "free some space and try again",
+    errno.EDQUOT: "free some of the quota and try again",
     errno.EMFILE: "close some files or raise the limit (ulimit -n)",
     errno.EACCES: "check the owner and the permissions of the store",
     errno.EROFS: "open the store with read_only=True",

@@ -242,7 +242,7 @@ def test_system_error_becomes_one_with_its_number_and_a_hint():
     error = errors.StorageError.from_os("/srv/x", "write", OSError(errno.ENOSPC, "No space left"))
 
     assert (error.path, error.operation, error.errno) == ("/srv/x", "write", errno.ENOSPC)
-    assert str(error) == "cannot write '/srv/x': No space left; free some space and save again"
+    assert str(error) == "cannot write '/srv/x': No space left; free some space and try again"
 
 
 @pytest.mark.parametrize("given", [OSError(), OSError("odd"), OSError(errno.EIO, None)], ids=repr)

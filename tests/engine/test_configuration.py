@@ -6,6 +6,9 @@ import attrs
 import pytest
 
 from statestore import ConfigurationError, Manager, Store, UnknownName
+from statestore.drivers.memory import MemoryDriver
+from statestore.drivers.registered import register
+from statestore.journal.journal import JournalOptions
 from statestore.models.keys import Key
 
 
@@ -63,6 +66,15 @@ def test_another_file_of_settings_can_be_named(tmp_path):
         ("backups = 5", "backups"),
         ("group_access = 'yes'", "group_access"),
         ("[autosave]\nmode = 'manual'", "autosave"),
+        ("materialize = 'later'", "materialize is 'background' or 'now'"),
+        ("materialize = true", "materialize"),
+        ("history_days = 0", "history_days is a number above 0"),
+        ("history_days = -1.5", "history_days"),
+        ("history_days = '30'", "history_days"),
+        ("history_days = true", "history_days"),
+        ("history_megabytes = nan", "history_megabytes"),
+        ("history_megabytes = inf", "history_megabytes"),
+        (f"history_megabytes = 1{'0' * 400}", "history_megabytes"),
         ("autosave = ", "TOML"),
         ("autosave = 'manual'\nautosave = 'manual'", "TOML"),
     ],
@@ -134,3 +146,32 @@ def test_directory_url_names_the_same_store_as_its_path(tmp_path):
 
     with Store(tmp_path / "state") as store:
         assert store.raw("notes/a")["text"] == "x"
+
+
+def test_files_are_there_when_a_save_returns_if_the_setting_says_so(tmp_path):
+    configured(tmp_path / "state", 'materialize = "now"\n').chmod(0o700)
+
+    store, notes = open_notes(tmp_path / "state")
+    notes.create(id="a")
+    store.save_all()
+
+    assert (tmp_path / "state" / "notes" / "a.json").exists()
+    store.close()
+
+
+def test_history_is_kept_as_the_settings_say(tmp_path):
+    asked = []
+
+    def open_asked(options):
+        asked.append(options)
+        return MemoryDriver()
+
+    register("asked", open_asked)
+    (tmp_path / "c.toml").write_text("history_days = 7\nhistory_megabytes = 0.5\n")
+
+    Store("asked:", config=tmp_path / "c.toml").close()
+    Store("asked:").close()
+
+    (given, default) = asked
+    assert (given.journal.history_days, given.journal.history_bytes) == (7, 524_288)
+    assert (default.journal, default.materialize) == (JournalOptions(), "background")
