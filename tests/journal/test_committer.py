@@ -96,30 +96,6 @@ def test_stop_without_a_request_begins_no_thread(collecting):
     assert threading.active_count() == before
 
 
-def test_interruption_of_the_first_request_leaves_one_thread(monkeypatch, collecting):
-    """A signal comes while the thread begins: it runs already, but nobody was told."""
-    committer = Committer(collecting.make, "test-commits")
-    real = threading.Thread.start
-
-    def interrupted(thread):
-        real(thread)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(threading.Thread, "start", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        committer.put("lost")
-    monkeypatch.undo()
-
-    committer.put("a")
-    assert collecting.began.wait(30)
-    committer.put("b")
-    collecting.go_on.set()
-    committer.stop()
-
-    assert [one for batch in collecting.batches for one in batch] == ["a", "b"]
-    assert not [one for one in threading.enumerate() if one.name == "test-commits"]
-
-
 def test_child_of_a_fork_does_not_wait_for_a_thread_that_it_has_not(committer, collecting):
     collecting.go_on.set()
     committer.put("a")
