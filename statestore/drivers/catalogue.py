@@ -7,13 +7,12 @@ from collections.abc import Mapping
 import attrs
 
 from statestore.drivers.driver import RecordFile
-from statestore.drivers.kind_folder import checksum
+from statestore.drivers.kind_folder import checksum, is_own
 from statestore.drivers.overlay import lengths_of
 from statestore.files.folders import Mark
 from statestore.journal.journal import Deleted
 from statestore.models.documents import FrozenDict
 from statestore.models.keys import Key, Revision
-from statestore.models.times import time_ns
 
 
 @attrs.frozen
@@ -47,6 +46,7 @@ class Catalogue:
         self._known: dict[Key, Known] = {}
         self._names: dict[tuple[str, str], Key] = {}
         self._buried: dict[Key, tuple[Revision, int]] = {}
+        self._left: dict[Key, Known] = {}
 
     def get(self, key: Key) -> Known | None:
         """Return what is known of a record's file."""
@@ -95,7 +95,13 @@ class Catalogue:
 
     def written(self, key: Key, known: Known) -> None:
         """Note a file that this process has written, in whatever form."""
-        self._note(key, known)
+        if known.revision < self._buried.get(key, (0, 0))[0]:
+            # The record was deleted while its file was being written. That stays known, or its
+            # revisions would be used again.
+            self._left[key] = known
+            self._names[key.kind, known.name] = key
+        else:
+            self._note(key, known)
 
     def vanished(self, key: Key) -> None:
         """Note that a file is not there any more, though nobody deleted its record here."""
@@ -105,8 +111,14 @@ class Catalogue:
 
     def buried(self, key: Key, revision: Revision, sequence: int) -> None:
         """Note that a record is gone, the revision that its deletion took, and in which commit."""
-        self._known.pop(key, None)
+        known = self._known.pop(key, None)
+        if known is not None:
+            self._left[key] = known
         self._buried[key] = revision, sequence
+
+    def take_left(self, key: Key) -> Known | None:
+        """Return, once, what was known of a file whose record is gone: it has still to go."""
+        return self._left.pop(key, None)
 
     def deleted(self) -> Deleted:
         """Return the revisions of records that commits have deleted."""
@@ -122,14 +134,10 @@ class Catalogue:
     def _note(self, key: Key, known: Known) -> None:
         self._known[key] = known
         self._names[key.kind, known.name] = key
+        self._left.pop(key, None)
         # A file may be noted after its record was deleted: by a pass that was writing it meanwhile.
         if self._buried.get(key, (known.revision, 0))[0] < known.revision:
             del self._buried[key]
-
-
-def is_own(record: RecordFile) -> bool:
-    """Say whether a file is as a store wrote it: its time is that of its record."""
-    return record.mark.mtime_ns == time_ns(record.envelope.saved_at)
 
 
 def known_of(

@@ -37,6 +37,7 @@ from statestore.errors import (
     HeldKey,
     RecordNotFound,
     StateStoreError,
+    StoreInDoubt,
 )
 from statestore.journal.entries import (
     Checkpoint,
@@ -230,6 +231,8 @@ class CommitMaker:
                     failed, own = error, foreign
         finally:
             journal.release()
+        if isinstance(failed, StoreInDoubt):
+            return batch, failed
         journal.sync()
         self._apply(own)
         if failed is None and batch.payloads:
@@ -328,14 +331,17 @@ class CommitMaker:
             highest = max(highest, current.fold.revision)
         ops: list[Op] = []
         fold, exists, lengths = current.fold, current.revision > 0, current.lengths
+        extra: Mapping[str, object] | None = None if exists else {}  # looked up where it is wanted
         for draft in drafts:
             op: Op
             if isinstance(draft, DeleteDraft):
                 if not exists:
                     continue
                 op, exists, lengths = DeleteOp(key, highest + 1), False, {}
+                extra = {}
             elif isinstance(draft, PutDraft):
-                extra = {**(self._extra(key, current) if exists else {}), **draft.extra}
+                before = self._extra(key, current) if extra is None else extra
+                extra = {**before, **draft.extra}
                 op = self._put(key, draft, highest + 1, extra, request.staged.get(key))
                 exists, lengths = True, draft.lengths
             else:

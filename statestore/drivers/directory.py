@@ -28,8 +28,9 @@ from statestore.drivers.driver import (
     Submission,
     utc_now,
 )
-from statestore.drivers.ledger import Ledger, take_up
-from statestore.drivers.overlay import Overlay
+from statestore.drivers.following import Follower
+from statestore.drivers.ledger import Ledger
+from statestore.drivers.overlay import Fold, Overlay
 from statestore.drivers.place import Place
 from statestore.drivers.reading import Reader
 from statestore.drivers.recovering import DirectoryRecovery
@@ -38,6 +39,7 @@ from statestore.drivers.rewriting import Rewriter
 from statestore.drivers.staging import Stages
 from statestore.errors import (
     CorruptRecord,
+    QuarantinedRecord,
     ReadOnlyStore,
     StateStoreError,
     StoreClosed,
@@ -48,7 +50,7 @@ from statestore.files.calls import Files, SystemFiles
 from statestore.files.folders import Modes
 from statestore.journal.entries import Entry
 from statestore.journal.journal import JournalOptions
-from statestore.journal.reading import history_read_only, recovered_read_only
+from statestore.journal.reading import history_read_only
 from statestore.models.changes import Change, Commit, Stored
 from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.models.reports import Failure
@@ -97,9 +99,11 @@ class DirectoryDriver:
         self._process = os.getpid()
         self._closed = False
         self._watcher: Callable[[Failure], None] | None = None
+        self._behind: Mapping[Key, Fold] | None = None
         self._catalogue, overlay = Catalogue(), Overlay()
         self._overlay = overlay
         self._ledger: Ledger | None = None
+        self._follower: Follower | None = None
         self._place = Place(
             os.fspath(path),
             read_only=read_only,
@@ -112,7 +116,9 @@ class DirectoryDriver:
         try:
             self._serializer = get(format or self._place.meta.format)
             if read_only:
-                self._reader, self._sequence, commits = self._opened_for_reading()
+                self._follower = Follower(self._place, self._catalogue, overlay, self._lock)
+                self._reader = self._opened_for_reading(self._follower)
+                commits = self._follower.taken_up
             else:
                 self._ledger = Ledger(
                     self._place,
@@ -141,10 +147,8 @@ class DirectoryDriver:
             commits=commits,
         )
 
-    def _opened_for_reading(self) -> tuple[Reader, int, int]:
-        recovered = recovered_read_only(self._place.own, self._place.meta.store_id)
-        take_up(recovered, self._place, self._catalogue, self._overlay)
-        reader = Reader(
+    def _opened_for_reading(self, follower: Follower) -> Reader:
+        return Reader(
             self._place,
             self._catalogue,
             self._overlay,
@@ -152,8 +156,8 @@ class DirectoryDriver:
             self._lock,
             lambda: self._serializer,
             None,
+            follower.catch_up,
         )
-        return reader, recovered.sequence, len(recovered.window)
 
     # --- the seam ---------------------------------------------------------------------
 
@@ -170,7 +174,8 @@ class DirectoryDriver:
     @property
     def sequence(self) -> int:
         """See `Driver.sequence`."""
-        return self._sequence if self._ledger is None else self._ledger.sequence
+        source = self._ledger or self._follower
+        return source.sequence if source is not None else 0
 
     @property
     def store_id(self) -> str:
@@ -212,11 +217,7 @@ class DirectoryDriver:
 
     def kinds(self) -> Sequence[str]:
         """See `Driver.kinds`."""
-        with self._lock:
-            self._place.want_open()
-            folds = self._overlay.snapshot().values()
-            committed = {fold.key.kind for fold in folds if not fold.is_gone}
-            return sorted(committed.union(self._place.kinds()))
+        return self._reader.kinds()
 
     def changes(self, after: int) -> Iterator[Commit]:
         """See `Driver.changes`.
@@ -236,7 +237,7 @@ class DirectoryDriver:
         if self._ledger is not None:
             return self._writable("read the history of").history(after)
         place = self._place
-        return history_read_only(place.own, place.meta.store_id, after, self._sequence, place.path)
+        return history_read_only(place.own, place.meta.store_id, after, self.sequence, place.path)
 
     def flush(self) -> None:
         """See `Driver.flush`.
@@ -293,7 +294,8 @@ class DirectoryDriver:
 
     def entries(self, kind: str) -> Iterator[RecordFile | Failure]:
         """See `RecordFiles.entries`."""
-        return self._reader.entries(check_kind(kind))
+        behind = self._behind if self._place.is_writing_here else None
+        return self._reader.entries(check_kind(kind), behind)
 
     def strangers(self, kind: str) -> Sequence[str]:
         """See `RecordFiles.strangers`."""
@@ -320,13 +322,19 @@ class DirectoryDriver:
             yield self.sequence
             return
         with self._place.writing("hold the files still"):
-            yield self._writable("hold still").write_files()
+            sequence, self._behind = self._writable("hold still").hold()
+            try:
+                yield sequence
+            finally:
+                self._behind = None
 
     def set_aside(self, failure: Failure) -> str:
         """See `RecordFiles.set_aside`."""
         error = failure.error
         if failure.key is None or not isinstance(error, CorruptRecord | UnsafeFile):
             raise error
+        if isinstance(error, QuarantinedRecord):
+            return error.place
         kind, name = failure.key.kind, os.path.basename(error.path)
         with self._place.writing("set a file aside"), self._lock:
             return self._place.set_aside(kind, name, error.reason)

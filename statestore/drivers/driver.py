@@ -43,7 +43,10 @@ class DriverTraits:
 
 @attrs.frozen
 class RecordFile:
-    """One record's file. `name` is that in the folder of its kind."""
+    """One record's file. `name` is that in the folder of its kind.
+
+    `notes` say what a person should know of it, such as that there is a second file.
+    """
 
     key: Key
     name: str
@@ -51,6 +54,7 @@ class RecordFile:
     mark: Mark
     envelope: Envelope
     format: str
+    notes: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -139,7 +143,11 @@ class RecordFiles(Protocol):
         ...
 
     def entries(self, kind: str) -> Iterator[RecordFile | Failure]:
-        """Yield the file of each record, in the order of names; one at a time is in memory."""
+        """Yield the file of each record, in the order of names; one at a time is in memory.
+
+        What is committed and not in a file yet comes as the file that it will have. While this
+        thread holds the files still, what was committed since does not come.
+        """
         ...
 
     def strangers(self, kind: str) -> Sequence[str]:
@@ -156,7 +164,8 @@ class RecordFiles(Protocol):
     def held_still(self) -> AbstractContextManager[int]:
         """Write all that is committed, then write, move and remove no file until the block ends.
 
-        Gives the sequence of the last commit that is in the files. Commits go on meanwhile.
+        Gives the sequence of a commit: within the block `entries` yields, to this thread, the
+        records as that one has left them. Commits go on meanwhile. It does not nest.
         """
         ...
 

@@ -22,6 +22,7 @@ from statestore.models.documents import MAX_SIZE_BYTES
 from statestore.models.envelopes import Envelope
 from statestore.models.keys import Key, check_id
 from statestore.models.reports import Failure
+from statestore.models.times import time_ns
 from statestore.serializers import decode, known_extensions
 
 
@@ -29,8 +30,10 @@ from statestore.serializers import decode, known_extensions
 class Found:
     """All that lies under one stem: the record's file, older ones, rivals, and what is unreadable.
 
-    `stale` were replaced by `record` and may go. `rivals` have its revision but another content.
-    `unreadable` has one failure per file, in the order of `unreadable_names`.
+    `stale` were replaced by `record` and may go. `rivals` say something else than `record`, and
+    are no older, or were edited: what they say is kept.
+    `unreadable` has one failure per file, in the order of `unreadable_names`. `told` is what was
+    done about files that were there besides.
     """
 
     record: RecordFile | None = None
@@ -38,15 +41,22 @@ class Found:
     rivals: tuple[RecordFile, ...] = ()
     unreadable: tuple[Failure, ...] = ()
     unreadable_names: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+
+    @property
+    def others(self) -> tuple[RecordFile, ...]:
+        """The files of the record besides the one that is used."""
+        return self.stale + self.rivals
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of it."""
         if self.record is None:
             return ()
-        told = [f"{old.path}: an older copy of {self.record.path}, not used" for old in self.stale]
+        told = [*self.told]
+        told += [f"{old.path}: an older copy of {self.record.path}, not used" for old in self.stale]
         told += [
-            f"{rival.path}: differs from {self.record.path} at the same revision; "
+            f"{rival.path}: differs from {self.record.path}; "
             "the one saved last is used, the other kept"
             for rival in self.rivals
         ]
@@ -136,7 +146,7 @@ class KindFolder:
         """Read everything under a stem and tell which file is the record's.
 
         The highest revision is; of several copies with one content the one in the preferred format;
-        of several contents with one revision the one saved last.
+        of several contents with one revision the one saved last, then the one changed last.
         """
         readable: list[RecordFile] = []
         unreadable: list[Failure] = []
@@ -172,7 +182,8 @@ class KindFolder:
         rivals = [
             one
             for one in others
-            if one.envelope.revision == chosen.envelope.revision and not _same_content(one, chosen)
+            if not _same_content(one, chosen)
+            and (one.envelope.revision == chosen.envelope.revision or not is_own(one))
         ]
         stale = [one for one in others if one not in rivals]
         return Found(chosen, tuple(stale), tuple(rivals), *bad)
@@ -186,6 +197,11 @@ def leftovers(names: Sequence[str]) -> list[str]:
 def checksum(data: bytes) -> int:
     """Return what tells changed bytes from the same bytes written again."""
     return zlib.crc32(data)
+
+
+def is_own(record: RecordFile) -> bool:
+    """Say whether a file is as a store wrote it: its time is that of its record."""
+    return record.mark.mtime_ns == time_ns(record.envelope.saved_at)
 
 
 def _same_content(one: RecordFile, other: RecordFile) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from statestore.errors import (
     EncodeError,
     FilesBehind,
     StateStoreError,
+    StorageError,
     StoreClosed,
     StoreInDoubt,
     UnsafeFile,
@@ -74,6 +76,7 @@ class Ledger:
         self._stages, self._lock, self._clock = stages, lock, clock
         self._staged_bytes = options.staged_bytes
         self._serializer, self._watcher = serializer, tell
+        self._process, self._is_ended = os.getpid(), False
         self._journal = Journal(
             place.own,
             place.meta.store_id,
@@ -92,7 +95,9 @@ class Ledger:
         if recovered.alone:
             begins = [fold.begin for fold in overlay.snapshot().values()]
             stages.sweep([one for one in begins if isinstance(one, StagedOp)])
-        self.reader = Reader(place, catalogue, overlay, stages, lock, serializer, self._adopt)
+        self.reader = Reader(
+            place, catalogue, overlay, stages, lock, serializer, self._adopt, self.catch_up
+        )
         self._materialiser = Materialiser(
             place, catalogue, self.reader, stages, lock=lock, serializer=serializer
         )
@@ -157,6 +162,21 @@ class Ledger:
         except StateStoreError as error:
             self._tell(error)
 
+    def catch_up(self) -> None:
+        """Let readers see what other processes have committed up to now.
+
+        Raises:
+            CorruptJournal, StorageError: it cannot be read.
+        """
+        if self._is_ended or self._process != os.getpid() or not self._journal.is_behind:
+            return
+        try:
+            self._in_turn(self._maker.catch_up)
+        except StoreInDoubt:
+            return  # what is known goes on being read
+        if len(self._overlay):
+            self._background.note()  # whoever committed it may not live to write its files
+
     def write_files(self) -> int:
         """Make the files show all commits so far; return the sequence of the last one.
 
@@ -165,6 +185,21 @@ class Ledger:
         Raises:
             FilesBehind: some files cannot be written.
         """
+        upto, _, failures = self._written()
+        if failures:
+            raise FilesBehind(failures)
+        return upto
+
+    def hold(self) -> tuple[int, Mapping[Key, Fold]]:
+        """Make the files show all commits so far, as far as they can be written.
+
+        Returns the sequence of the last commit, and what it and those before it have made of
+        records whose files cannot be written. The caller has the lock for writing them.
+        """
+        upto, behind, _ = self._written()
+        return upto, behind
+
+    def _written(self) -> tuple[int, dict[Key, Fold], list[Failure]]:
         folds: dict[Key, Fold] = {}
         upto = 0
 
@@ -176,19 +211,23 @@ class Ledger:
 
         self._in_turn(take)
         shown, failures = self._materialiser.write(folds)
-        behind = [fold.since for key, fold in folds.items() if key not in shown]
-        self._in_turn(lambda: self._note_written(shown, min([upto, *(n - 1 for n in behind)])))
-        if failures:
-            raise FilesBehind(failures)
-        return upto
+        behind = {key: fold for key, fold in folds.items() if key not in shown}
+        until = min([upto, *(fold.since - 1 for fold in behind.values())])
+        self._in_turn(lambda: self._note_written(shown, until))
+        return upto, behind, failures
 
     def finish(self) -> None:
         """Write all files, and note that they are written if nobody else is at work."""
+        self._is_ended = True
         try:
             if not self.is_in_doubt:
                 self._background.flush()
         except StoreInDoubt:
             return  # who commits is told; the next opening finds out
+        except StorageError:
+            if len(self._overlay):
+                raise
+            # Else no file is behind, wherever the store may be now.
         finally:
             self._background.stop()
             self._committer.stop()

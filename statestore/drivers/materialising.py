@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from statestore.drivers.catalogue import Catalogue, Known, is_own, known_of
+from statestore.drivers.catalogue import Catalogue, Known, known_of
 from statestore.drivers.driver import RecordFile
 from statestore.drivers.folding import encoded
-from statestore.drivers.kind_folder import KindFolder
+from statestore.drivers.kind_folder import KindFolder, is_own
 from statestore.drivers.names import file_stem
 from statestore.drivers.overlay import Fold
 from statestore.drivers.place import Place
@@ -117,9 +117,8 @@ class Materialiser:
             look = self._look(fold, folder)
         # Also where nothing is left to do: who did it may have died before he could sync.
         self._touched[folder.kind] = folder
-        if look.shows:
-            shown = look.file.name if look.file else ""
-            self._superseded += [(fold.key, folder, old) for old in look.names if old != shown]
+        if look.shows and look.file is not None:
+            self._keep_shown(fold.key, folder, look, look.file.name)
             return None
         if fold.is_gone:
             self._superseded += [(fold.key, folder, name) for name in look.names]
@@ -147,6 +146,12 @@ class Materialiser:
         superseded = tuple(old for old in look.names if old != name)
         return _Written(fold, folder, temporary, name, known, superseded)
 
+    def _keep_shown(self, key: Key, folder: KindFolder, look: _Look, name: str) -> None:
+        """See to it that a file which is as it should be stays so, and is the only one."""
+        # Whoever wrote it may have died before it, or its name, was synced.
+        folder.folder.sync_file(name)
+        self._superseded += [(key, folder, old) for old in look.names if old != name]
+
     def _move_staged(
         self, fold: Fold, op: StagedOp, folder: KindFolder, look: _Look
     ) -> _Written | None:
@@ -169,6 +174,8 @@ class Materialiser:
         """Look at what is there, and see to it that nothing which others made is lost."""
         stem, extension = file_stem(fold.key.id), self._serializer().extension
         known = self._catalogue.get(fold.key)
+        if fold.is_gone:
+            known = self._catalogue.take_left(fold.key)
         marks = folder.marks(stem, extension)
         if not marks:
             return _Look()

@@ -174,6 +174,10 @@ class Overlay:
             if fold.sequence <= sequence:
                 del self._folds[key]
 
+    def replace(self, folds: Mapping[Key, Fold]) -> None:
+        """Forget all folds but these."""
+        self._folds = dict(folds)
+
     def settle(self, shown: Mapping[Key, Fold]) -> None:
         """Drop what files show by now; what was committed since stays."""
         for key, fold in shown.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import threading
 from collections.abc import Iterator, Sequence
 
 import attrs
@@ -60,6 +61,7 @@ class Place:
         self._closed = False
         self._own: Folder | None = None
         self._lock: FileLock | None = None
+        self._writer: int | None = None
         self._root = open_root(
             path, read_only=read_only, allow_unsafe=allow_unsafe, files=files, modes=modes
         )
@@ -131,11 +133,20 @@ class Place:
                 where it was.
         """
         self.want_open()
-        self._root.want_in_place()
         if self._read_only or self._lock is None:
             raise ReadOnlyStore(self.path, operation)
         with self._lock.held():
-            yield
+            self._root.want_in_place()
+            self._writer = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._writer = None
+
+    @property
+    def is_writing_here(self) -> bool:
+        """Whether the calling thread is within `writing`."""
+        return self._writer == threading.get_ident()
 
     def remember_format(self, format: str) -> None:
         """Make `format` the one that the store says it has, for good."""
@@ -217,11 +228,10 @@ class Place:
             if content is not None:
                 target.replace(new_name, content.data, mtime_ns=content.mark.mtime_ns)
 
-    def set_rivals_aside(self, rivals: Sequence[RecordFile]) -> None:
-        """Move files of a record that lost to another of its revision to quarantine."""
-        for rival in rivals:
-            why = "another file of this record was saved later"
-            self.set_aside(rival.key.kind, rival.name, why)
+    def set_rivals_aside(self, rivals: Sequence[RecordFile]) -> list[str]:
+        """Move files of a record that lost to another of it to quarantine; return where to."""
+        why = "another file of this record was saved later"
+        return [self.set_aside(rival.key.kind, rival.name, why) for rival in rivals]
 
     def quarantined(self) -> list[QuarantinedFile]:
         """Return what is in quarantine."""

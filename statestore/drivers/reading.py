@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
@@ -17,12 +16,11 @@ from statestore.drivers.names import file_stem
 from statestore.drivers.overlay import Fold, Overlay, extra_of, patched
 from statestore.drivers.place import Place
 from statestore.drivers.staging import Stages
+from statestore.drivers.tidying import Tidier
 from statestore.errors import (
     CorruptRecord,
-    QuarantinedRecord,
     RecordNotFound,
     StateStoreError,
-    UndecodableRecord,
 )
 from statestore.files.folders import Mark
 from statestore.journal.entries import PutOp, StagedOp
@@ -36,9 +34,6 @@ from statestore.serializers.serializer import Serializer
 _LOOKS = 100
 """How often a record whose file has another name each time is looked for."""
 
-_YOUNG_S = 2.0
-"""A file that was changed less than so many seconds ago may still be written by somebody."""
-
 _CHUNK = 256
 """How many stems a scan looks at before it yields what it found."""
 
@@ -49,6 +44,14 @@ class Edited:
 
     record: RecordFile
     known: Known
+
+
+@attrs.frozen
+class _Edit:
+    """An edit that a scan has come upon, with all that lies beside it."""
+
+    found: Found
+    edited: Edited
 
 
 class Reader:
@@ -63,6 +66,7 @@ class Reader:
         lock: threading.RLock,
         serializer: Callable[[], Serializer],
         adopt: Callable[[Sequence[Edited]], None] | None,
+        catch_up: Callable[[], None],
     ) -> None:
         """Read in a place.
 
@@ -70,13 +74,18 @@ class Reader:
             lock: that of the place and the catalogue.
             serializer: what tells with which one the next files are written.
             adopt: what makes edits commits; None where nothing may be written.
+            catch_up: what takes in the commits of other processes.
         """
         self._place, self._catalogue, self._overlay = place, catalogue, overlay
         self._stages, self._lock, self._serializer, self._adopt = stages, lock, serializer, adopt
+        self._catch_up = catch_up
+        self._tidier = Tidier(place, overlay, lock, serializer)
 
     def read(self, key: Key) -> Stored:
         """See `Driver.read`."""
         stem = file_stem(key.id)
+        self._place.want_open()
+        self._catch_up()
         for _ in range(_LOOKS):
             with self._lock:
                 self._place.want_open()
@@ -96,8 +105,9 @@ class Reader:
 
     def scan(self, kind: str) -> Iterator[Stored | Failure]:
         """See `Driver.scan`."""
+        self._place.want_open()
+        self._catch_up()
         with self._lock:
-            self._place.want_open()
             # Before the names: what is not in a file yet is in here, and what is not in here any
             # more is in a file by then.
             folds = {file_stem(key.id): fold for key, fold in self._overlay.of_kind(kind).items()}
@@ -114,38 +124,53 @@ class Reader:
         names: Mapping[str, Sequence[str]],
         folds: Mapping[str, Fold],
     ) -> Iterator[Stored | Failure]:
-        edited: list[Edited] = []
-        held: list[tuple[Found, Known]] = []
+        """Yield what some stems hold, in order; edits among them become one commit."""
+        held: list[_Edit | Stored | Failure] = []
         for stem in stems:
-            fold = folds.get(stem)
-            if fold is not None and fold.begin is not None:
-                if not fold.is_gone:
-                    yield self._folded_or_failure(fold)
-                continue
-            with self._lock:
-                self._place.want_open()
-                found = self._find(folder, stem, names.get(stem)) if folder else Found()
-            yield from self._unreadable(found)
-            if found.record is None:
-                if fold is not None:
-                    yield from self._orphan(fold)
-                continue
+            for one in self._looked_at(folder, stem, names.get(stem), folds.get(stem)):
+                if held or isinstance(one, _Edit):
+                    held.append(one)  # the order stays
+                else:
+                    yield one
+        edits = [one.edited for one in held if isinstance(one, _Edit)]
+        if edits and self._adopt is not None:
+            self._adopt(edits)
+        for one in held:
+            yield self._stored(one.found, one.edited.known) if isinstance(one, _Edit) else one
+
+    def _looked_at(
+        self,
+        folder: KindFolder | None,
+        stem: str,
+        names: Sequence[str] | None,
+        fold: Fold | None,
+    ) -> Iterator[_Edit | Stored | Failure]:
+        if fold is not None and fold.begin is not None:
+            if not fold.is_gone:
+                yield self._folded_or_failure(fold)
+            return
+        with self._lock:
+            self._place.want_open()
+            found = self._find(folder, stem, names) if folder else Found()
+        yield from self._unreadable(found)
+        if fold is None and found.others:
+            found = self._tidier.tidied(found)
+        record = found.record
+        if record is None:
             if fold is not None:
-                stored = self._merged(fold.key, fold, found)
-                if stored is not None:
-                    yield stored
-                continue
-            with self._lock:
-                seen = self._catalogue.read(found.record)
-            if seen.is_edited and self._adopt is not None:
-                edited.append(Edited(found.record, seen.known))
-                held.append((found, seen.known))
-            else:
-                yield self._stored(found, seen.known)
-        if edited and self._adopt is not None:
-            self._adopt(edited)
-            for found, known in held:
-                yield self._stored(found, known)
+                yield from self._orphan(fold)
+            return
+        if fold is not None:
+            stored = self._merged(fold.key, fold, found)
+            if stored is not None:
+                yield stored
+            return
+        with self._lock:
+            seen = self._catalogue.read(record)
+        if seen.is_edited and self._adopt is not None:
+            yield _Edit(found, Edited(record, seen.known))
+        else:
+            yield self._stored(found, seen.known)
 
     def _folded_or_failure(self, fold: Fold) -> Stored | Failure:
         with self._lock:
@@ -165,33 +190,31 @@ class Reader:
             kind = failure.key.kind if failure.key else ""
             with self._lock:
                 key = self._catalogue.key_of(kind, name) or failure.key
-            yield attrs.evolve(failure, key=key, error=self._quarantined(kind, name, failure.error))
+            yield attrs.evolve(
+                failure, key=key, error=self._tidier.quarantined(kind, name, failure.error)
+            )
 
-    def _quarantined(self, kind: str, name: str, error: Exception) -> Exception:
-        """Move a file of which nobody knows what it is to quarantine; say so in its error."""
-        if self._adopt is None or not isinstance(error, UndecodableRecord):
-            return error
-        try:
-            with self._place.writing("set a file aside"), self._lock:
-                folder = self._place.kind(kind)
-                mark = folder.folder.mark(name) if folder else None
-                if folder is None or mark is None or time.time() - mark.mtime_ns / 1e9 < _YOUNG_S:
-                    return error
-                try:
-                    folder.read(name)  # a second look: somebody may have mended it
-                except UndecodableRecord:
-                    where = self._place.set_aside(kind, name, error.reason)
-                else:
-                    return error
-        except StateStoreError:
-            return error  # it stays where it is, and holds its key
-        return QuarantinedRecord(error.path, error.reason, where)
+    def kinds(self) -> list[str]:
+        """See `Driver.kinds`."""
+        self._place.want_open()
+        self._catch_up()
+        with self._lock:
+            folds = self._overlay.snapshot().values()
+            committed = {fold.key.kind for fold in folds if not fold.is_gone}
+            return sorted(committed.union(self._place.kinds()))
 
-    def entries(self, kind: str) -> Iterator[RecordFile | Failure]:
-        """See `RecordFiles.entries`. What has no file yet comes as the file that it will have."""
+    def entries(
+        self, kind: str, behind: Mapping[Key, Fold] | None = None
+    ) -> Iterator[RecordFile | Failure]:
+        """See `RecordFiles.entries`. What has no file yet comes as the file that it will have.
+
+        Args:
+            behind: all that is to come so; by default whatever is not in files now.
+        """
         with self._lock:
             self._place.want_open()
-            folds = {file_stem(key.id): fold for key, fold in self._overlay.of_kind(kind).items()}
+            pending = self._overlay.of_kind(kind) if behind is None else behind
+            folds = {file_stem(key.id): fold for key, fold in pending.items() if key.kind == kind}
             folder = self._place.kind(kind)
             names = dict(folder.stems()) if folder else {}
         for stem in sorted({*names, *folds}):
@@ -205,7 +228,7 @@ class Reader:
                 if not fold.is_gone:
                     yield self._as_file(fold, record)
             elif record is not None:
-                yield record
+                yield attrs.evolve(record, notes=found.notes) if found.notes else record
 
     def _as_file(self, fold: Fold, file: RecordFile | None) -> RecordFile | Failure:
         try:

@@ -52,10 +52,12 @@ class Rewriter:
         refuse_unreadable(record.key, name, found)
         known = self._catalogue.read(record).known
         data = encoded(self._serializer, record.envelope)
+        self._place.set_rivals_aside(found.rivals)
         if (data, name) == (record.data, record.name):
             self._unchanged += 1
+            if found.stale:
+                folder.folder.sync_file(name)  # the one that stays, before another goes
         else:
-            self._place.set_rivals_aside(found.rivals)
             mtime_ns = record.mark.mtime_ns  # its content is as old as it was
             mark = folder.folder.replace(name, data, mtime_ns=mtime_ns)
             written = known_of(

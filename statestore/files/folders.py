@@ -270,7 +270,7 @@ class Folder:
 
     def sync_file(self, name: str) -> None:
         """Return when the content of the file `name` is on the disk."""
-        file = self.open_file(name, write=True)
+        file = self.open_file(name)
         if file is not None:
             try:
                 file.sync()

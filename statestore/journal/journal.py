@@ -242,6 +242,14 @@ class Journal:
         """The sequence up to which all commits are known to be in synced record files."""
         return self._block.files_upto
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether others may have done something since the last call that caught up.
+
+        Asked without the lock; what it says may be out of date by the time that it is said.
+        """
+        return not self._in_doubt and self._shared.read_at(0, BLOCK_BYTES) != self._told
+
     def catch_up_locked(self) -> News:
         """Return what other processes have done since the last call.
 

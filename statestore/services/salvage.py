@@ -10,10 +10,9 @@ from datetime import datetime
 
 import attrs
 
-from statestore.drivers.catalogue import is_own
 from statestore.drivers.driver import Clock, RecordFile, utc_now
 from statestore.drivers.folding import encoded
-from statestore.drivers.kind_folder import Found, KindFolder
+from statestore.drivers.kind_folder import Found, KindFolder, is_own
 from statestore.drivers.layout import (
     CONFIGURATION_FILE,
     DEFAULT_FORMAT,

@@ -63,7 +63,7 @@ def test_read_opens_one_file(driver, files):
     assert count(files, "names") == 0
 
 
-def test_save_of_one_record_reads_no_file(driver, files):
+def test_save_of_one_record_reads_no_file(driver, files, root):
     contents(driver)
     files.calls.clear()
 
@@ -71,8 +71,31 @@ def test_save_of_one_record_reads_no_file(driver, files):
 
     assert opened_files(files) == {}
     assert count(files, "read") == count(files, "names") == 0
-    assert count(files, "rename") == 1
-    assert count(files, "sync") == 2  # the file and its folder
+    journal = f"{root}/.statestore/journal/"
+    own = [call for call in files.calls if not call.path.startswith(f"{root}/.statestore/")]
+    assert [call.name for call in own if call.name in ("rename", "sync")] == [
+        *("sync", "rename", "sync")  # the file and its folder
+    ]
+    first = next(call for call in own if call.name == "sync")
+    acknowledged = files.calls[: files.calls.index(first)]
+    assert any(
+        call.name in ("sync", "sync_data") and call.path.startswith(journal)
+        for call in acknowledged
+    )
+
+
+def test_commit_in_a_segment_that_is_begun_is_one_write_and_one_sync(opened, files, root):
+    driver = opened(files=files, materialize="background")
+    driver.commit([put("r7", n=1)], {})
+    driver.flush()
+    files.calls.clear()
+
+    driver.commit([put("r7", n=2)], {key("r7"): 1})
+    made = [
+        call.name for call in files.calls if call.path.startswith(f"{root}/.statestore/journal/")
+    ]
+
+    assert made == ["write_at", "sync_data"]
 
 
 def test_save_and_delete_of_many_sync_their_folder_once(driver, files):
@@ -81,8 +104,14 @@ def test_save_and_delete_of_many_sync_their_folder_once(driver, files):
 
     driver.commit([*(put(id, n=2) for id in IDS[:9]), *(Delete(key(id)) for id in IDS[9:])], {})
 
+    made = [call.name for call in files.changing() if call.path.endswith(("/notes", ".json"))]
+    # Once when the new files have their names, and once when those that are deleted are gone.
+    assert made.count("unlink") == COUNT - 9
+    assert [name for name in made if name in ("sync", "unlink")][-COUNT:] == [
+        *("sync", *["unlink"] * (COUNT - 9), "sync")
+    ][-COUNT:]
     folder = [call for call in files.calls if call.name == "sync" and call.path.endswith("notes")]
-    assert len(folder) == 1
+    assert len(folder) == 2
     assert count(files, "read") == 0
 
 
@@ -114,8 +143,11 @@ def test_refused_save_changes_nothing_on_the_disk(driver, files):
 def test_invalid_id_reaches_no_file(driver, files, root, id):
     refused(driver, [put(id)], {})
 
+    assert files.changing() == []
     assert {(call.name, call.path) for call in files.calls} == {
         ("status", str(root)),  # whether the store is still in its place
         ("status_of", str(root)),
         ("lock", str(root / ".statestore" / "lock")),
+        ("read_at", str(root / ".statestore" / "lock")),  # what others have committed
+        ("lock", str(root / ".statestore" / "materialise")),  # a wait for files that are all there
     }

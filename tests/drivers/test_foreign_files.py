@@ -1,6 +1,7 @@
 """What others leave in the folders of a store: edits, copies, garbage, links."""
 
 import codecs
+import contextlib
 import gzip
 import json
 import os
@@ -16,6 +17,7 @@ from statestore.errors import (
     HeldKey,
     MisnamedRecord,
     RecordNotFound,
+    UndecodableRecord,
     UnsafeFile,
 )
 from statestore.models.changes import Delete, Stored
@@ -23,7 +25,7 @@ from statestore.models.keys import Key
 from statestore.models.reports import Failure
 from statestore.serializers import get
 from statestore.testing.driver import contents, key, patch, put, refused
-from statestore.testing.faulty import FaultyFiles
+from statestore.testing.faulty import FaultyFiles, PowerOff, Stop
 
 
 def split(driver, kind="notes"):
@@ -107,9 +109,8 @@ def test_unreadable_file_is_one_failure_and_holds_its_key(opened, lay, data):
     stored, failures = split(driver)
 
     assert [one.key.id for one in stored] == ["good"]
-    assert [(one.key, one.operation, type(one.error)) for one in failures] == [
-        (key("bad"), "load", CorruptRecord)
-    ]
+    assert [(one.key, one.operation) for one in failures] == [(key("bad"), "load")]
+    assert isinstance(failures[0].error, CorruptRecord)
     assert failures[0].error.path == "notes/bad.json"
     with pytest.raises(CorruptRecord):
         driver.read(key("bad"))
@@ -122,6 +123,63 @@ def test_unreadable_file_is_one_failure_and_holds_its_key(opened, lay, data):
         assert isinstance(refused(driver, [put("good"), change], expect)[key("bad")], HeldKey)
     assert path.read_bytes() == data
     assert driver.read(key("good")).revision == 1
+
+
+DECODABLE = {"another kind", "no id", "id of no string", "empty id"}
+"""What is a whole envelope of something else: it may be of use where it is."""
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_old_file_that_nobody_can_decode_is_moved_to_quarantine(opened, lay, root, name):
+    path = lay("bad.json", GARBAGE[name])
+    os.utime(path, (1e9, 1e9))  # nobody is writing it any more
+    lay("good.json")
+
+    driver = opened()
+    stored, [failure] = split(driver)
+
+    assert [one.key.id for one in stored] == ["good"]
+    assert failure.key == key("bad")
+    assert isinstance(failure.error, UndecodableRecord) == (name not in DECODABLE)
+    if name in DECODABLE:
+        assert path.read_bytes() == GARBAGE[name]
+        assert isinstance(refused(driver, [put("bad")], {})[key("bad")], HeldKey)
+        return
+    assert not path.exists()
+    assert (root / failure.error.place).read_bytes() == GARBAGE[name]
+    assert (root / (failure.error.place + ".why.json")).exists()
+    assert failure.error.place in str(failure.error)
+    assert driver.set_aside(failure) == failure.error.place
+    assert split(driver)[1] == []
+    driver.commit([put("bad", n=1)], {key("bad"): 0})
+    assert contents(opened())["bad"] == {"id": "bad", "n": 1}
+
+
+def test_opening_that_only_reads_moves_nothing(opened, lay, root, visible):
+    os.utime(lay("bad.json", b"garbage"), (1e9, 1e9))
+    two_files(lay, fields("old", 1), fields("new", 2))
+    before = visible(root)
+
+    stored, failures = split(opened(read_only=True))
+
+    assert [one.document["text"] for one in stored] == ["new"]
+    assert [one.error.path for one in failures] == ["notes/bad.json"]
+    assert "older copy" in stored[0].notes[0]
+    assert visible(root) == before
+
+
+def test_files_that_are_held_still_are_not_moved(opened, lay, root, visible):
+    os.utime(lay("bad.json", b"garbage"), (1e9, 1e9))
+    two_files(lay, fields("old", 1), fields("new", 2))
+    driver = opened()
+    before = visible(root)
+
+    with driver.held_still():
+        stored, failures = split(driver)
+        found = list(driver.entries("notes"))
+
+    assert visible(root) == before
+    assert [len(stored), len(failures), len(found)] == [1, 1, 2]
 
 
 @pytest.mark.parametrize("data", GARBAGE.values(), ids=GARBAGE.keys())
@@ -165,10 +223,10 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("place", STRANGE.values(), ids=STRANGE.keys())
-def test_what_is_no_plain_file_is_refused_and_left(opened, lay, listing, root, place):
+def test_what_is_no_plain_file_is_refused_and_left(opened, lay, visible, root, place):
     lay("good.json")
     place(root / "notes" / "bad.json")
-    before = listing(root)
+    before = visible(root)
 
     driver = opened()
     stored, failures = split(driver)
@@ -179,7 +237,7 @@ def test_what_is_no_plain_file_is_refused_and_left(opened, lay, listing, root, p
         driver.read(key("bad"))
     for change in (put("bad"), Delete(key("bad"))):
         assert isinstance(refused(driver, [change], {})[key("bad")], HeldKey)
-    assert listing(root) == before
+    assert visible(root) == before
 
 
 @pytest.mark.parametrize("place", STRANGE.values(), ids=STRANGE.keys())
@@ -268,7 +326,7 @@ def test_file_of_another_editor_is_read_exactly(opened, lay, root, format, how):
     driver = opened(format=format)
 
     assert contents(driver) == {"a": TEXT}
-    driver.commit([patch("a", n=1)], {key("a"): 1})
+    driver.commit([patch("a", n=1)], {key("a"): driver.read(key("a")).revision})
     assert not path.read_bytes().startswith(codecs.BOM_UTF8)
     assert b"\r\n" not in path.read_bytes()
     assert contents(driver) == {"a": {**TEXT, "n": 1}}
@@ -367,14 +425,33 @@ def test_of_two_files_the_higher_revision_is_used(opened, lay, root, json_is, ya
     newer = "json" if json_is > yaml_is else "yaml"
 
     driver = opened()
+    read = driver.read(key("a"))
+    assert sorted(os.listdir(root / "notes")) == ["a.json", "a.yaml"], "one read moves nothing"
     [stored], failures = split(driver)
 
     assert (stored.document["text"], stored.revision, failures) == (newer, 3, [])
-    assert driver.read(key("a")) == stored
-    assert len(stored.notes) == 1
+    assert (read.document, read.revision) == (stored.document, stored.revision)
+    assert (len(read.notes), len(stored.notes)) == (1, 1)
+    assert os.listdir(root / "notes") == [f"a.{newer}"]
+    assert not (root / "quarantine").exists()
+    assert split(driver)[0][0].notes == ()
     driver.commit([put("a", text="next")], {key("a"): 3})
     assert os.listdir(root / "notes") == ["a.json"]
     assert contents(opened()) == {"a": {"id": "a", "text": "next"}}
+
+
+def test_older_file_that_was_edited_is_kept_in_quarantine(opened, lay, root):
+    edited, _ = two_files(lay, fields("edited", 1), fields("new", 2))
+    os.utime(edited)
+    data = edited.read_bytes()
+
+    [stored], _ = split(opened())
+
+    assert (stored.document["text"], stored.revision) == ("new", 2)
+    assert os.listdir(root / "notes") == ["a.yaml"]
+    [moved] = (root / "quarantine" / "notes").glob("*-a.json")
+    assert moved.read_bytes() == data
+    assert moved.name in stored.notes[0]
 
 
 @pytest.mark.parametrize("format", ["json", "yaml"])
@@ -385,6 +462,9 @@ def test_of_two_equal_files_that_in_the_stores_format_is_used(opened, lay, root,
     [stored], failures = split(driver)
 
     assert (stored.path, failures) == (f"notes/a.{format}", [])
+    assert "removed" in stored.notes[0]
+    assert os.listdir(root / "notes") == [f"a.{format}"]
+    assert not (root / "quarantine").exists()
     driver.commit([put("a", text="next")], {key("a"): 1})
     assert os.listdir(root / "notes") == [f"a.{format}"]
     assert not (root / "quarantine").exists()
@@ -401,12 +481,70 @@ def test_of_two_rivals_the_one_saved_later_is_used(opened, lay, root, json_is, y
 
     assert (stored.document["text"], failures) == (later, [])
     assert "differs" in stored.notes[0]
-    assert not (root / "quarantine").exists(), "reading moves nothing"
-    driver.commit([put("a", text="next")], {key("a"): 1})
-    assert os.listdir(root / "notes") == ["a.json"]
+    assert os.listdir(root / "notes") == [f"a.{later}"]
     [moved] = (root / "quarantine" / "notes").glob(f"*-a.{earlier}")
     assert moved.read_bytes() == rival
     assert moved.with_name(moved.name + ".why.json").exists()
+    driver.commit([put("a", text="next")], {key("a"): 1})
+    assert os.listdir(root / "notes") == ["a.json"]
+
+
+def test_second_file_goes_after_the_first_is_on_the_disk(opened, lay, root):
+    two_files(lay, fields("old", 1), fields("new", 2))
+    files = FaultyFiles()
+    driver = opened(files=files)
+    files.calls.clear()
+
+    split(driver)
+
+    notes = f"{root}/notes"
+    made = [(call.name, call.path) for call in files.changing() if call.path.startswith(notes)]
+    assert made == [
+        ("sync", f"{notes}/a.yaml"),
+        ("sync", notes),
+        ("unlink", f"{notes}/a.json"),
+        ("sync", notes),
+    ]
+
+
+@pytest.mark.parametrize("stop", range(1, 5))
+@pytest.mark.parametrize("other", ["stale", "rival"])
+def test_scan_that_dies_while_it_clears_away_loses_nothing(opened, lay, root, stop, other):
+    two_files(lay, fields("old", 1 if other == "stale" else 2), fields("new", 2, second=1))
+    files = FaultyFiles()
+    driver = opened(files=files, materialize="background")
+    files.arm(stop, Stop())
+
+    with pytest.raises(PowerOff):
+        split(driver)
+    with contextlib.suppress(PowerOff):
+        driver.close()
+
+    [stored], failures = split(opened())
+    assert (stored.document["text"], stored.revision, failures) == ("new", 2, [])
+    assert len(os.listdir(root / "notes")) == 1
+
+
+def test_file_of_an_older_format_that_a_crash_has_left_goes_with_the_next_opening(opened, root):
+    first = opened(format="yaml", materialize="background")
+    first.commit([put("a", n=1)], {})
+    first.close()
+    old = (root / "notes" / "a.yaml").read_bytes(), (root / "notes" / "a.yaml").stat().st_mtime_ns
+    files = FaultyFiles()
+    driver = opened(files=files, materialize="background")
+    driver.commit([put("a", n=2)], {key("a"): 1})
+    driver.flush()
+    files.stopped = True  # dead before it could note that its files are written
+    with contextlib.suppress(PowerOff):
+        driver.close()
+    (root / "notes" / "a.yaml").write_bytes(old[0])
+    os.utime(root / "notes" / "a.yaml", ns=(old[1], old[1]))
+
+    again = opened()
+    again.flush()
+
+    assert os.listdir(root / "notes") == ["a.json"]
+    assert contents(again) == {"a": {"id": "a", "n": 2}}
 
 
 @pytest.mark.parametrize("other", ["stale", "rival", "copy"])
@@ -422,18 +560,44 @@ def test_deleted_record_has_no_second_file_that_comes_back(opened, lay, root, ot
     assert (root / "quarantine").exists() == (other == "rival")
 
 
-def test_older_copy_goes_before_the_record_that_is_deleted(opened, lay, root):
+@pytest.mark.parametrize("left", ["a.json", "a.yaml"])
+def test_no_file_of_a_deleted_record_comes_back_after_a_power_cut(opened, lay, root, left):
+    paths = two_files(lay, fields("old", 1), fields("new", 2))
+    files = FaultyFiles()
+    driver = opened(files=files, materialize="background")
+    kept = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
+    driver.commit([Delete(key("a"))], {key("a"): 2})
+    files.stopped = True
+    with contextlib.suppress(PowerOff):
+        driver.close()
+    for path in paths:
+        path.unlink(missing_ok=True)
+    data, mtime_ns = kept[left]  # one removal has reached the disk, and the other has not
+    (root / "notes" / left).write_bytes(data)
+    os.utime(root / "notes" / left, ns=(mtime_ns, mtime_ns))
+
+    again = opened()
+
+    assert contents(again) == {}
+    again.flush()
+    assert os.listdir(root / "notes") == []
+
+
+def test_deletion_is_noted_as_written_after_its_folder_is_synced(opened, lay, root):
     two_files(lay, fields("old", 1), fields("new", 2))
     files = FaultyFiles()
     driver = opened(files=files)
     files.calls.clear()
 
     driver.commit([Delete(key("a"))], {key("a"): 2})
+    driver.close()
 
     made = [(call.name, call.path) for call in files.changing()]
-    notes = f"{root}/notes"
-    old, new = ("unlink", f"{notes}/a.json"), ("unlink", f"{notes}/a.yaml")
-    assert ("sync", notes) in made[made.index(old) : made.index(new)]
+    notes, ends = f"{root}/notes", [("unlink", f"{root}/notes/{name}") for name in
+                                    ("a.json", "a.yaml")]  # fmt: skip
+    unlinked = max(made.index(one) for one in ends)
+    assert made[unlinked + 1] == ("sync", notes)
+    assert any("/.statestore/" in path for _, path in made[unlinked + 2 :])
 
 
 def test_unreadable_second_file_is_told_and_does_not_hold_the_record(opened, lay, root):
@@ -449,17 +613,20 @@ def test_unreadable_second_file_is_told_and_does_not_hold_the_record(opened, lay
     assert driver.read(key("a")).document["n"] == 1
 
 
-def test_unreadable_file_in_the_place_to_write_holds_the_record(opened, lay):
+def test_unreadable_file_in_the_place_to_write_is_set_aside(opened, lay, root):
     lay("a.yaml")
     garbage = lay("a.json", b"{")
 
     driver = opened()
 
     assert driver.read(key("a")).path == "notes/a.yaml"
-    assert isinstance(refused(driver, [put("a", n=1)], {})[key("a")], HeldKey)
     assert isinstance(driver.rewrite("notes", get("json")).failures[-1].error, HeldKey)
     assert garbage.read_bytes() == b"{"
     assert [one.document for one in split(driver)[0]] == [{"id": "a"}]
+    driver.commit([put("a", n=1)], {key("a"): 1})
+    assert contents(driver) == contents(opened()) == {"a": {"id": "a", "n": 1}}
+    [moved] = (root / "quarantine" / "notes").glob("*-a.json")
+    assert moved.read_bytes() == b"{"
 
 
 # --- edits ----------------------------------------------------------------------------
@@ -493,14 +660,14 @@ def test_edit_is_a_revision_of_its_own(opened, root):
     assert contents(driver) == {"a": {"id": "a", "n": "edited", "m": 1}}
 
 
-def test_edit_of_equal_size_and_time_of_another_file_is_seen(opened, root):
+def test_edit_of_equal_size_is_seen_by_its_time(opened, root):
     driver = opened()
     driver.commit([put("a", n=1)], {})
     path = root / "notes" / "a.json"
     before = os.stat(path)
     other = path.with_name("other")
     other.write_bytes(path.read_bytes().replace(b'"n": 1', b'"n": 7'))
-    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     os.replace(other, path)
 
     assert isinstance(refused(driver, [put("a", n=2)], {key("a"): 1})[key("a")], Conflict)

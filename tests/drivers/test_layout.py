@@ -65,8 +65,11 @@ def test_record_file_is_an_envelope_for_people(root, opened):
 def test_store_holds_record_files_and_what_it_says_of_itself(root, opened):
     opened().commit([put("a"), put("b", "tasks")], {})
 
-    own = [".statestore/lock", ".statestore/meta.json"]
-    assert files_below(root) == [*own, "notes/a.json", "tasks/b.json"]
+    own = ["alive", "journal/0000000000000001.log", "lock", "materialise", "meta.json"]
+    assert files_below(root) == [
+        *(f".statestore/{name}" for name in own),
+        *("notes/a.json", "tasks/b.json"),
+    ]
 
 
 @pytest.mark.parametrize("format", ["json", "compact", "gzip", "yaml", "yaml+gzip"])

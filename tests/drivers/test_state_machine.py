@@ -180,9 +180,6 @@ class DirectoryMachine(DriverMachine):
         self.driver.close()
         self.driver = self.open(format)
         contents(self.driver)
-        # Files alone tell neither what was deleted before nor when.
-        self.revisions = {id: self.revisions[id] for id in self.kept}
-        self.last = None
 
     @rule(format=st.sampled_from(FORMATS))
     def rewrite(self, format):

@@ -9,8 +9,8 @@ from itertools import count
 import pytest
 
 from statestore.drivers.directory import DirectoryDriver
-from statestore.errors import PartialCommit, StateStoreError, StorageError
-from statestore.files.folders import open_folder
+from statestore.errors import StateStoreError, StorageError, StoreInDoubt
+from statestore.files.folders import Folder, open_folder
 from statestore.models.changes import Delete, Put, Stored
 from statestore.models.keys import Key
 from statestore.models.reports import Failure
@@ -84,15 +84,33 @@ def temporary_files(root):
     return [name for _, _, files in os.walk(root) for name in files if name.startswith(".@")]
 
 
-def retry(driver, error):
-    """Do what an engine does: what failed is still dirty, the rest is saved."""
-    failed = {change.key for change in CHANGES}
-    if isinstance(error, PartialCommit):
-        assert all(isinstance(failure, Failure) for failure in error.failures)
-        failed = {failure.key for failure in error.failures}
-        assert failed.isdisjoint(error.commit.revisions)
-    changes = [change for change in CHANGES if change.key in failed]
-    return driver.commit(changes, {change.key: EXPECT[change.key] for change in changes})
+def opened(root, **options):
+    """Open a driver whose commits wait for their files, so that the order of calls is one."""
+    return DirectoryDriver(root, clock=SteppedClock(), materialize="now", **options)
+
+
+def close(driver, files):
+    """Close a driver; one whose process has ended lets go of its files only."""
+    with contextlib.suppress(PowerOff) if files.stopped else contextlib.nullcontext():
+        driver.close()
+
+
+def attempted(driver):
+    """Commit all changes; return what was raised."""
+    try:
+        driver.commit(CHANGES, EXPECT)
+    except (StateStoreError, PowerOff) as error:
+        return error
+    return None
+
+
+def causes(error):
+    """Yield an error, those that it groups, and what each was raised from."""
+    if error is not None:
+        yield error
+        yield from causes(error.__cause__)
+        for failure in getattr(error, "failures", ()):
+            yield from causes(failure.error)
 
 
 def each_call(copy_of, tmp_path):
@@ -103,68 +121,64 @@ def each_call(copy_of, tmp_path):
             shutil.copytree(copy_of, root)
         files = FaultyFiles()
         yield at, root, files
-        if files.armed:
+        if not any(call.fault is not None for call in files.calls):
             assert at > 25, "a save makes more calls than that"
             return
         shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_save_is_whole_or_told_of_wherever_it_fails(before, tmp_path, fault):
+def test_save_happens_wholly_or_not_at_all_wherever_it_fails(before, tmp_path, fault):
     for at, root, files in each_call(before, tmp_path):
-        driver = DirectoryDriver(root, files=files, clock=SteppedClock())
+        driver = opened(root, files=files)
         files.arm(at, fault)
-        error = None
-        try:
-            driver.commit(CHANGES, EXPECT)
-        except (StateStoreError, PowerOff) as raised:
-            error = raised
+        error = attempted(driver)
+        files.disarm()
+        if files.stopped or isinstance(error, StoreInDoubt):
+            close(driver, files)
 
         found = contents(root)
-        assert all(found[key] in (OLD[key], NEW.get(key)) for key in OLD if key in found), at
-        assert all(found[key] == NEW[key] for key in NEW if key in found and key not in OLD), at
-        assert all(key in found for key in OLD if key in NEW), at
-        assert set(found) <= {*OLD, *NEW}
+        assert found in (OLD, NEW), at
         if error is None:
             assert found == NEW, at
-        if isinstance(error, PartialCommit):
-            assert all(found.get(key) == NEW.get(key) for key in error.commit.revisions), at
+        elif not isinstance(error, StoreInDoubt | PowerOff):
+            assert found == OLD, at
         assert isinstance(error, PowerOff) == files.stopped
         if not files.stopped:
             assert temporary_files(root) == [], at
 
-        if error is not None and not files.stopped:
-            retry(driver, error)
-        if files.stopped:
-            # A clean new process, and nothing of what the dead one left is in its way.
-            driver.close()
-            driver = DirectoryDriver(root, clock=SteppedClock())
-            driver.commit([c for c in CHANGES if found.get(c.key) != NEW.get(c.key)], {})
-        assert contents(root) == NEW, at
+        if files.stopped or isinstance(error, StoreInDoubt):
+            driver = opened(root)  # nothing of what the dead one left is in its way
+        if found != NEW:
+            driver.commit(CHANGES, EXPECT)
         driver.close()
+        assert contents(root) == NEW, at
         names = {f"{path.parent.name}/{path.name}" for path in root.glob("[nt]*/*.*")}
         records = {name for name in names if "/.@" not in name}
-        if error is None or not files.stopped:
-            assert records == {f"{key.kind}/{key.id}.json" for key in NEW}, at
+        assert records == {f"{key.kind}/{key.id}.json" for key in NEW}, at
 
 
 @pytest.mark.parametrize("fault", [Fail(errno.EIO), Fail(errno.ENOSPC), ShortWrite()], ids=repr)
 def test_fault_is_told_unless_the_call_can_be_made_up_for(before, tmp_path, fault):
     for at, root, files in each_call(before, tmp_path):
-        driver = DirectoryDriver(root, files=files, clock=SteppedClock())
+        driver = opened(root, files=files)
+        told = []
+        driver.watch(told.append)
         files.arm(at, fault)
 
-        try:
-            driver.commit(CHANGES, EXPECT)
-        except StateStoreError as error:
-            assert not isinstance(fault, ShortWrite)
-            causes = [failure.error for failure in getattr(error, "failures", ())] or [error]
-            assert {cause.errno for cause in causes if isinstance(cause, StorageError)} == {
-                fault.errno
-            }
-        else:
-            assert files.armed or isinstance(fault, ShortWrite), at
-        driver.close()
+        error = attempted(driver)
+        files.disarm()
+
+        errors = [*causes(error), *(one for failure in told for one in causes(failure.error))]
+        errnos = {one.errno for one in errors if isinstance(one, StorageError)}
+        if isinstance(fault, ShortWrite):
+            assert errors == [], at
+        elif failed := [call for call in files.calls if call.fault is not None]:
+            [failed] = failed
+            # The mark of what is durable may be too low, and zeros behind the end may stay.
+            harmless = failed.path.endswith("/lock") or failed.name == "truncate"
+            assert errnos == {fault.errno} or (harmless and not errors), (at, failed)
+        close(driver, files)
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
@@ -194,29 +208,43 @@ def test_no_descriptor_is_left_open_by_a_fault(before, tmp_path):
     if open_now is None:
         pytest.skip("this system does not list the descriptors of a process")
     for at, root, files in each_call(before, tmp_path):
-        driver = DirectoryDriver(root, files=files)
+        driver = opened(root, files=files)
         files.arm(at, Fail(errno.EIO))
         with contextlib.suppress(StateStoreError):
             driver.commit(CHANGES, EXPECT)
-        driver.close()
+        with contextlib.suppress(StateStoreError):
+            driver.close()
 
         assert len(os.listdir("/proc/self/fd")) == open_now, at
 
 
-def test_delete_that_was_not_synced_is_synced_when_repeated(before, tmp_path):
+def test_delete_that_was_not_synced_is_synced_when_repeated(before, tmp_path, monkeypatch):
     root = tmp_path / "store"
     shutil.copytree(before, root)
     files = FaultyFiles()
     driver = DirectoryDriver(root, files=files)
     delete = CHANGES[-1]
-    files.arm(3, Fail(errno.EIO))  # after that of the root, and the unlink
-    with pytest.raises(PartialCommit):
+    true = Folder.sync
+
+    def sync(self):
+        if self.path.endswith("/notes") and not os.path.exists(f"{root}/notes/deleted.yaml"):
+            raise StorageError(self.path, "sync", errno.EIO, "Input/output error")
+        true(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "sync", sync)
         driver.commit([delete], {delete.key: 1})
+        with pytest.raises(StorageError):
+            driver.flush()
     files.calls.clear()
 
-    driver.commit([delete], {delete.key: 1})
+    driver.flush()
 
-    assert [(call.name, call.path) for call in files.changing()] == [("sync", f"{root}/notes")]
+    made = [(call.name, call.path) for call in files.changing()]
+    assert ("sync", f"{root}/notes") in made
+    assert made.index(("sync", f"{root}/notes")) < made.index(
+        ("write_at", f"{root}/.statestore/lock")
+    ), "it counts as written only then"
     driver.close()
 
 
@@ -229,10 +257,10 @@ def calls(before, tmp_path):
     root = tmp_path / "store"
     shutil.copytree(before, root)
     files = FaultyFiles()
-    driver = DirectoryDriver(root, files=files)
+    driver = opened(root, files=files)
     files.calls.clear()
     driver.commit(CHANGES, EXPECT)
-    made = files.changing()
+    made = [call for call in files.changing() if "/.statestore/" not in call.path]
     driver.close()
     return made, str(root)
 
@@ -324,11 +352,15 @@ def test_store_that_a_dead_process_made_is_synced_by_the_next(before, tmp_path):
 
     DirectoryDriver(root, files=files).close()
 
-    assert [(call.name, call.path) for call in files.changing()] == [
+    made = [(call.name, call.path) for call in files.changing()]
+    lock = f"{root}/.statestore/lock"  # what processes tell each other, believed by none later
+    assert [one for one in made if one[1] != lock] == [
         ("sync", str(tmp_path)),
         ("sync", str(root)),
         ("sync", f"{root}/.statestore"),
+        ("sync", f"{root}/.statestore/journal"),
     ]
+    assert {name for name, path in made if path == lock} <= {"write_at", "open", "close"}
 
 
 def test_rewritten_files_are_there_for_good_before_the_old_ones_go(before, tmp_path):
@@ -366,11 +398,13 @@ def test_rewrite_loses_nothing_wherever_it_fails(before, tmp_path, fault):
             failures = driver.rewrite("notes", get("gzip")).failures
         except (StateStoreError, PowerOff) as error:
             failures = [error]
+        if files.stopped:
+            close(driver, files)
 
         assert contents(root) == old, at
         assert files.armed or failures or isinstance(fault, ShortWrite), at
         assert files.stopped or temporary_files(root) == []
-        driver.close()
+        close(driver, files)
         with contextlib.closing(DirectoryDriver(root)) as again:
             assert again.rewrite("notes", get("gzip")).failures == ()
         assert contents(root) == old, at
