@@ -114,8 +114,9 @@ DEFAULT_NAME = "%Y-%m-%dT%H-%M-%S.%fZ"
 def backup(
     engine: Engine, path: str | None, *, backups: str, name: str = DEFAULT_NAME
 ) -> BackupReport:
-    """Copy every record of the store into a new folder.
+    """Copy every record of the store into a new folder, all as one commit has left them.
 
+    What others commit meanwhile is not in it: a transaction is in it wholly or not at all.
     The copy is built beside `path`, synced and then renamed, so what has that name is complete.
     What cannot be read is not copied; it is in the report's failures.
 
@@ -193,6 +194,16 @@ def read_manifest(path: str) -> Manifest:
 
 
 def _copy(engine: Engine, root: Folder, now: datetime) -> tuple[Manifest, list[Failure]]:
+    files = engine.driver.record_files
+    if files is None:
+        return _copy_as_of(engine.driver.sequence, engine, root, now)
+    with files.held_still() as sequence:
+        return _copy_as_of(sequence, engine, root, now)
+
+
+def _copy_as_of(
+    sequence: int, engine: Engine, root: Folder, now: datetime
+) -> tuple[Manifest, list[Failure]]:
     driver = engine.driver
     failures: list[Failure] = []
     counts: dict[str, int] = {}
@@ -212,7 +223,7 @@ def _copy(engine: Engine, root: Folder, now: datetime) -> tuple[Manifest, list[F
         if kind not in counts:
             root.drop_child(kind)
     format = engine.format if driver.record_files else "json"
-    manifest = Manifest(driver.store_id, now, driver.sequence, format, counts, files)
+    manifest = Manifest(driver.store_id, now, sequence, format, counts, files)
     root.replace(MANIFEST_FILE, manifest.to_bytes())
     root.sync()
     return manifest, failures

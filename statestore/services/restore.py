@@ -34,7 +34,8 @@ def restore(engine: Engine, path: str) -> RestoreReport:
 
     The whole backup is read and held against its manifest first; until that is done nothing is
     changed. Records that are as in the backup are left alone, the others take their next revision;
-    records that the backup lacks are deleted. What cannot be read in the store moves to quarantine.
+    records that the backup lacks are deleted; all of it is one commit. What cannot be read in the
+    store moves to quarantine.
     Unsaved changes are dropped. The backup itself is only read.
 
     Raises:

@@ -42,7 +42,11 @@ class Statistics:
 
 
 def statistics(engine: Engine) -> Statistics:
-    """Count what is stored, reading every record once. Unsaved changes are not counted."""
+    """Count what is stored, reading every record once. Unsaved changes are not counted.
+
+    A record whose file is not written yet counts with the bytes that it has in the journal, and as
+    one of the format that its file will have.
+    """
     kinds: dict[str, KindStatistics] = {}
     with engine.turn():
         for kind in engine.driver.kinds():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 import attrs
 
@@ -24,18 +27,27 @@ class Reading:
     notes: list[str] = attrs.field(factory=list)
 
 
-def read_all(engine: Engine, operation: str) -> Reading:
+Read: TypeAlias = Callable[[Driver, str], Iterable[Stored | Failure]]
+
+
+def scanned(driver: Driver, kind: str) -> Iterable[Stored | Failure]:
+    """Return what a load would take in; what nobody can read moves to quarantine, as by a load."""
+    return driver.scan(kind)
+
+
+def read_all(engine: Engine, operation: str, read: Read = scanned) -> Reading:
     """Read every record of a store, and hold it against the class of its manager where it has one.
 
     Within a turn of the engine.
 
     Args:
         operation: the one that failures are told to be of.
+        read: what reads the records of a kind.
     """
     found = Reading()
     for kind in sorted({*engine.driver.kinds(), *engine.managers}):
         try:
-            for one in engine.driver.scan(kind):
+            for one in read(engine.driver, kind):
                 if isinstance(one, Failure):
                     found.failures.append(attrs.evolve(one, operation=operation))
                     continue
@@ -57,12 +69,15 @@ def verify(engine: Engine) -> VerifyReport:
 
     Checked: the bytes are a whole document, an envelope of the folder's kind, the id is the one
     that the name says, the document fits the class of its manager where one is registered; each
-    record that the history knows, and nobody has deleted, has a file. Nothing is changed. Files
-    that are no records, those in quarantine, and commits that are not in the files, are notes.
+    record that the history knows, and nobody has deleted, has a file. Nothing is changed or moved:
+    the files of what is committed are written first, then held still. Files that are no records,
+    those in quarantine, and commits that are not in the files, are notes.
     """
     with engine.turn():
         started = time.monotonic()
-        found = read_all(engine, "verify")
+        files = engine.driver.record_files
+        with files.held_still() if files else contextlib.nullcontext():
+            found = read_all(engine, "verify", _stored)
         _look_for_losses(engine, found)
         report = VerifyReport(
             path=engine.driver.path,
@@ -100,6 +115,31 @@ def _look_for_losses(engine: Engine, found: Reading) -> None:
     if quarantined:
         found.notes.append(
             f"{counted(quarantined, 'file')} in quarantine; see why with: statestore recover"
+        )
+
+
+def _stored(driver: Driver, kind: str) -> Iterator[Stored | Failure]:
+    """Yield what is stored of a kind. Where there are files, they are only looked at."""
+    files = driver.record_files
+    if files is None:
+        yield from driver.scan(kind)
+        return
+    for one in files.entries(kind):
+        if isinstance(one, Failure):
+            yield one
+            continue
+        envelope = one.envelope
+        yield Stored(
+            one.key,
+            envelope.data,
+            envelope.schema,
+            envelope.revision,
+            envelope.saved_at,
+            len(one.data),
+            one.path,
+            one.format,
+            one.notes,
+            envelope.extra,
         )
 
 

@@ -63,6 +63,11 @@ class World:
         return {(kind, id): managers[kind].revision(id) for kind, id in self.records}
 
 
+@pytest.fixture(autouse=True)
+def _files_at_once(files_at_once):
+    """Services act on files, and their tests look at them."""
+
+
 @pytest.fixture
 def hostile_ids():
     return _HOSTILE_IDS

@@ -4,12 +4,13 @@ import hashlib
 import json
 import os
 import stat
+import threading
 from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
 
-from statestore import Store
+from statestore import Manager, Store
 from statestore.errors import (
     BackupExists,
     BackupNotFound,
@@ -18,6 +19,8 @@ from statestore.errors import (
     StorageError,
 )
 from statestore.files.folders import Folder
+from statestore.models.changes import Put
+from statestore.models.keys import Key
 from statestore.services.backup import PARTIAL_PREFIX, list_backups, read_manifest
 from statestore.services.restore import verify_backup
 
@@ -408,3 +411,101 @@ def test_manifest_that_was_changed_is_found_out(world, tmp_path, change):
 
     place.write_bytes(orjson.dumps({**whole, **change}))
     assert [bool(one.problem) for one in list_backups(str(tmp_path))] == [True]
+
+
+def test_backup_holds_both_records_of_a_transaction_or_none(world, note, tmp_path):
+    w = world()
+    w.notes.create(id="n")
+    w.store.save_all()
+    driver = w.store._engine.driver
+    backups, stop, begun = 8, threading.Event(), threading.Event()
+
+    def commit_pairs():
+        number = 0
+        while not stop.is_set():
+            number += 1
+            pair = (Key(kind, f"pair-{number % 7}") for kind in ("aaa", "zzz"))
+            driver.submit([Put(key, {"id": key.id, "n": number}) for key in pair], {}, _ignored)
+            if number % 20 == 0:
+                driver.commit([], {})
+                begun.set()
+
+    thread = threading.Thread(target=commit_pairs)
+    thread.start()
+    try:
+        begun.wait()
+        paths = [w.store.backup(tmp_path / f"copy-{n}").path for n in range(backups)]
+    finally:
+        stop.set()
+        thread.join()
+
+    sequences = [read_manifest(path).sequence for path in paths]
+    assert sequences == sorted(sequences)
+    commits = {commit.sequence: commit for commit in driver.changes(0)}
+    for path, sequence in zip(paths, sequences, strict=True):
+        with Store(path, read_only=True) as copy:
+            seen = {}
+            for kind in ("aaa", "zzz"):
+                for one in copy._engine.driver.scan(kind):
+                    seen.setdefault(one.key.id, set()).add((one.document["n"], one.revision))
+        assert seen
+        assert all(len(pair) == 1 for pair in seen.values()), "one record without the other"
+        assert Key("aaa", f"pair-{max(n for [(n, _)] in seen.values()) % 7}") in (
+            commits[sequence].revisions
+        )
+
+
+def _ignored(_):
+    """Take no note of how a commit was settled."""
+
+
+def test_backup_has_what_was_committed_and_is_in_no_file_yet(tmp_path, note):
+    with Store(tmp_path / "state") as store:
+        notes = store.register(Manager("notes", note))
+        for number in range(50):
+            notes.add(note(f"n{number}"))
+        store.save_all()
+
+        report = store.backup(tmp_path / "copy")
+
+        assert report.items == 50
+        assert read_manifest(report.path).sequence == store._engine.driver.sequence
+
+
+def test_backup_has_what_is_committed_although_its_file_cannot_be_written(
+    world, tmp_path, monkeypatch
+):
+    w = world()
+    w.notes.create(id="n", text="old")
+    w.notes.create(id="m", text="old")
+    w.store.save_all()
+    true = Folder.write_temporary
+
+    def write(self, name, *args, **more):
+        if name == "n.json" and self.path.endswith("state/notes"):
+            raise StorageError(name, "write", 28, "No space left on device")
+        return true(self, name, *args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "write_temporary", write)
+        w.notes.update("n", text="new")
+        w.notes.update("m", text="new")
+        w.store.save_all()
+        assert b"old" in (tmp_path / "state/notes/n.json").read_bytes()
+        report = w.store.backup(tmp_path / "copy")
+
+    assert (report.items, report.failures) == (2, ())
+    assert world(report.path, read_only=True).records == w.records
+
+
+def test_backup_moves_nothing_in_the_store(world, tmp_path, visible):
+    w = world().fill()
+    broken = tmp_path / "state/tasks/torn.json"
+    broken.write_text('{"kind": ')
+    os.utime(broken, (1e9, 1e9))  # long ago: a load would set it aside
+    before = visible(tmp_path / "state")
+
+    report = w.store.backup(tmp_path / "copy")
+
+    assert [one.error.path for one in report.failures] == ["tasks/torn.json"]
+    assert visible(tmp_path / "state") == before

@@ -17,9 +17,9 @@ AT = datetime(2026, 5, 1, 8, 0, 0, 123456, tzinfo=UTC)
 
 
 @pytest.fixture
-def copy(tmp_path):
-    """A copy, because who checks out a tree chooses the permissions in it."""
-    return shutil.copytree(GOLDEN, tmp_path / "golden", copy_function=shutil.copyfile)
+def copy(tmp_path, as_written):
+    """A copy, because who checks out a tree chooses the permissions and times in it."""
+    return as_written(shutil.copytree(GOLDEN, tmp_path / "golden", copy_function=shutil.copyfile))
 
 
 @pytest.fixture
@@ -69,6 +69,15 @@ def test_golden_backup_is_read_as_a_store(world, copy, wanted):
 
     assert w.records == wanted
     assert set(w.revisions.values()) == {1}
+
+
+def test_golden_files_that_a_person_copied_are_taken_for_edits(world, wanted, tmp_path):
+    laid = shutil.copytree(GOLDEN, tmp_path / "laid", copy_function=shutil.copyfile)
+
+    w = world(laid, allow_unsafe=True)
+
+    assert w.records == wanted
+    assert set(w.revisions.values()) == {2}
 
 
 @pytest.mark.parametrize("format", ["json", "gzip", "yaml"])

@@ -21,6 +21,7 @@ from statestore.errors import (
     StorageError,
 )
 from statestore.files.folders import Folder
+from statestore.journal.segments import Segment
 from statestore.managers import TaskManager
 from statestore.models.documents import thaw
 from statestore.services.restore import verify_backup
@@ -487,31 +488,80 @@ def test_store_that_is_only_read_is_not_restored(saved, world, listing):
     assert listing(tmp_path) == before
 
 
-def test_restore_that_was_cut_off_is_completed_by_the_next(saved, monkeypatch, world):
-    w, _, path = saved
+def test_restore_that_was_refused_changed_nothing_and_the_next_is_whole(saved, monkeypatch, world):
+    w, _tmp_path, path = saved
     wanted = w.records
-    true = Folder.replace
-    for nth in range(1, len(wanted) + 1):
+    w.sessions.create(id="extra")
+    w.notes.delete("a/b")
+    w.store.save_all()
+    before = w.records
+
+    def refuse(*args, **more):
+        raise StorageError("journal", "write", 28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segment, "append", refuse)
+        with pytest.raises(SaveFailed) as raised:
+            w.store.restore(path)
+
+    assert {str(one.key) for one in raised.value.failures} == {"sessions/extra", "notes/a/b"}
+    assert w.records == world().records == before
+    w.store.restore(path)
+    assert w.records == world().records == wanted
+
+
+def test_restore_is_made_although_a_file_cannot_be_written(saved, monkeypatch, world):
+    w, tmp_path, path = saved
+    wanted = w.records
+    true = Folder.write_temporary
+    for nth in (1, 2, len(wanted)):
         w.store.clear()
         calls = []
 
-        def replace(self, name, *args, calls=calls, nth=nth, **more):
+        def write(self, name, *args, calls=calls, nth=nth, **more):
             calls.append(name)
             if len(calls) == nth:
                 raise StorageError(name, "write", 28, "No space left on device")
             return true(self, name, *args, **more)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Folder, "replace", replace)
-            with pytest.raises(SaveFailed) as raised:
-                w.store.restore(path)
-        assert len(raised.value.failures) == 1
-        assert w.records.items() <= wanted.items()
-        assert len(w.records) == len(wanted) - 1
+            patch.setattr(Folder, "write_temporary", write)
+            w.store.restore(path)
 
-        w.store.restore(path)
-        assert w.records == wanted
-    assert world().records == wanted
+        assert w.records == world().records == wanted
+        w.store.flush()
+        with Store(tmp_path / "state", read_only=True) as other:
+            assert other.verify().items == len(wanted)
+
+
+def test_restore_is_one_commit(saved):
+    w, _, path = saved
+    w.sessions.create(id="extra")
+    w.notes.delete("a/b")
+    w.tasks.update("t1", title="changed")
+    w.store.save_all()
+    driver = w.store._engine.driver
+    before = driver.sequence
+
+    w.store.restore(path)
+
+    [commit] = driver.changes(before)
+    assert {str(key) for key in commit.revisions} == {"sessions/extra", "notes/a/b", "tasks/t1"}
+
+
+def test_what_could_not_be_read_is_in_quarantine_after_a_restore(saved):
+    w, tmp_path, path = saved
+    broken = tmp_path / "state/sessions/s1.json"
+    broken.write_bytes(b"broken")
+    os.utime(broken, (1e9, 1e9))  # long ago: nobody is writing it any more
+    wanted = w.records
+
+    report = w.store.restore(path)
+
+    assert w.records == wanted
+    [moved] = list((tmp_path / "state/quarantine/sessions").glob("*-s1.json"))
+    assert moved.read_bytes() == b"broken"
+    assert any(f"quarantine/sessions/{moved.name}" in note for note in report.notes)
 
 
 # --- there and back -------------------------------------------------------------------

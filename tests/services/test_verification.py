@@ -4,8 +4,15 @@ import os
 
 import pytest
 
-from statestore import Store
-from statestore.errors import CorruptRecord, MisnamedRecord, NewerSchema, StructureError, UnsafeFile
+from statestore import Manager, Store
+from statestore.errors import (
+    CorruptRecord,
+    MisnamedRecord,
+    NewerSchema,
+    StructureError,
+    UndecodableRecord,
+    UnsafeFile,
+)
 
 
 def test_sound_store_has_no_failures(world, listing, tmp_path):
@@ -20,7 +27,7 @@ def test_sound_store_has_no_failures(world, listing, tmp_path):
 
 
 @pytest.mark.parametrize("registered", [True, False])
-def test_every_fault_is_named_once_and_told(world, tmp_path, listing, registered):
+def test_every_fault_is_named_once_and_told(world, tmp_path, visible, registered):
     w = world().fill()
     state = tmp_path / "state"
     record = (state / "tasks/t1.json").read_text()
@@ -37,8 +44,9 @@ def test_every_fault_is_named_once_and_told(world, tmp_path, listing, registered
     )
     os.mkfifo(state / "tasks/t7.json")
     (state / "tasks/t5.json").write_text(record.replace('"t1"', '"t5"').replace('"Task"', "7"))
-    before = listing(tmp_path)
+    os.utime(state / "tasks/t4.json", (1e9, 1e9))  # long ago: a load would set it aside
     store = w.store if registered else Store(state)
+    before = visible(tmp_path)
     errors = []
     store.on_error(errors.append)
 
@@ -47,7 +55,7 @@ def test_every_fault_is_named_once_and_told(world, tmp_path, listing, registered
     wanted = {
         "tasks/t2": MisnamedRecord,
         "tasks/t3": CorruptRecord,
-        "tasks/t4": CorruptRecord,
+        "tasks/t4": UndecodableRecord,
         "tasks/t7": UnsafeFile,
     }
     if registered:
@@ -56,7 +64,7 @@ def test_every_fault_is_named_once_and_told(world, tmp_path, listing, registered
     assert {one.operation for one in report.failures} == {"verify"}
     assert errors == list(report.failures)
     assert report.items == len(w.records) + (0 if registered else 2)
-    assert listing(tmp_path) == before
+    assert visible(tmp_path) == before
     store.close()
 
 
@@ -75,6 +83,31 @@ def test_files_that_are_no_records_are_noted(world, tmp_path):
     assert len(report.notes) == 3
     for part in ("cut off", "readme.txt: no record", "older copy"):
         assert sum(part in note for note in report.notes) == 1
+
+
+def test_what_a_store_keeps_for_itself_is_no_fault_and_no_note(world):
+    w = world().fill()
+    w.tasks.update("t1", title="once more")
+    w.store.save_all()
+
+    report = w.store.verify()
+
+    assert (report.failures, report.notes) == ((), ())
+    assert set(w.store.kinds()) == {"conversations", "focus", "notes", "sessions", "tasks"}
+
+
+def test_files_are_verified_that_are_not_written_yet(tmp_path, note):
+    with Store(tmp_path / "state") as store:
+        notes = store.register(Manager("notes", note))
+        for number in range(50):
+            notes.add(note(f"n{number}"))
+        store.save_all()
+
+        report = store.verify()
+
+        assert (report.items, report.failures, report.notes) == (50, (), ())
+        files = list((tmp_path / "state/notes").iterdir())
+        assert report.size_bytes == sum(file.stat().st_size for file in files)
 
 
 def test_folder_that_is_a_link_is_a_fault(world, tmp_path):
