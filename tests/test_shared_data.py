@@ -16,9 +16,12 @@ from statestore.models.documents import FrozenDict, freeze_mapping, thaw
 SHARED = Path(os.environ.get("STATESTORE_SHARED", ""))
 FORMATS = ("json", "gzip", "yaml", "compact")
 
-pytestmark = pytest.mark.skipif(
-    "STATESTORE_SHARED" not in os.environ, reason="STATESTORE_SHARED names no folder"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        "STATESTORE_SHARED" not in os.environ, reason="STATESTORE_SHARED names no folder"
+    ),
+    pytest.mark.usefixtures("files_at_once"),  # they look at the files
+]
 
 TRANSCRIPTS = SHARED / "data" / "transcripts"
 SWE_AGENT = sorted(TRANSCRIPTS.glob("swe-agent/*.traj"))
@@ -136,7 +139,7 @@ def test_conversion_through_all_formats_ends_in_the_same_bytes(imported, tmp_pat
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_store_with_each_file_in_another_format_loads_whole(imported, tmp_path, format):
+def test_store_with_each_file_in_another_format_loads_whole(imported, tmp_path, format, as_written):
     from statestore.serializers import get
 
     for number, path in enumerate(sorted((tmp_path / "state").glob("[sc]*/*"))):
@@ -144,6 +147,7 @@ def test_store_with_each_file_in_another_format_loads_whole(imported, tmp_path, 
         document = get("json").loads(path.read_bytes())
         path.unlink()
         path.with_suffix(serializer.extension).write_bytes(serializer.dumps(document))
+    as_written(tmp_path / "state")
 
     mixed = Imported(tmp_path / "state", format=format)
 

@@ -199,6 +199,7 @@ def _import(stage: _Stage) -> None:
 def _look_at_a_file(stage: _Stage) -> None:
     story = stage.story
     with story.step("read a record as it lies on the disk"):
+        stage.store.flush()  # files follow what is saved by some milliseconds
         path = stage.file("sessions", "sess-harvest")
         with open(path, "rb") as stream:
             data = stream.read()
@@ -280,6 +281,7 @@ def _lose_everything(stage: _Stage) -> None:
 def _damage_one(stage: _Stage) -> None:
     story = stage.story
     with story.step("damage a file: it is reported, the rest loads"):
+        stage.store.flush()  # or the file could be written once more after it was damaged
         path = stage.file("tasks", "print")
         with open(path, "r+b") as stream:  # as a bad disk or a cut copy would leave it
             stream.truncate(100)

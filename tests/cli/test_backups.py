@@ -94,16 +94,16 @@ def test_restore_asks_at_a_terminal(shell, monkeypatch, answer, code):
     assert (shell.store / "tasks" / "t1.json").exists() == (code == 0)
 
 
-def test_a_damaged_backup_restores_nothing(shell, tmp_path, listing):
+def test_a_damaged_backup_restores_nothing(shell, tmp_path, visible):
     shell("backup", "create", "copy")
     with open(tmp_path / "copy" / "tasks" / "t1.json", "ab") as file:
         file.write(b" ")
-    before = listing(shell.store)
+    before = visible(shell.store)
 
     shell("backup", "verify", "copy", code=4)
     shell("backup", "restore", "copy", "--yes", code=4)
 
-    assert listing(shell.store) == before
+    assert visible(shell.store) == before
 
 
 def test_a_backup_that_is_not_there(shell):

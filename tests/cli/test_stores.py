@@ -24,16 +24,16 @@ def test_init_makes_a_store_with_settings_and_gitignore(empty):
         assert store.format == "json"
 
 
-def test_init_twice_changes_nothing_and_says_so(empty, listing):
+def test_init_twice_changes_nothing_and_says_so(empty, visible):
     empty("init", "--format", "yaml")
-    before = listing(empty.store)
+    before = visible(empty.store)
 
     again = empty("init")
     same_format = empty.json("init", "--format", "yaml")
 
     assert "nothing was changed" in again.stdout
     assert same_format["made"] == []
-    assert listing(empty.store) == before
+    assert visible(empty.store) == before
 
 
 def test_init_leaves_the_files_of_people_alone(empty):
@@ -53,13 +53,13 @@ def test_init_at_a_path_of_its_own(empty, tmp_path):
     assert not empty.store.exists()
 
 
-def test_init_does_not_change_the_format_of_a_store(shell, listing):
-    before = listing(shell.store)
+def test_init_does_not_change_the_format_of_a_store(shell, visible):
+    before = visible(shell.store)
 
     result = shell("init", "--format", "yaml", code=5)
 
     assert "convert --to yaml" in result.stderr
-    assert listing(shell.store) == before
+    assert visible(shell.store) == before
 
 
 def test_init_with_an_unknown_format_makes_nothing(empty):
