@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator
 
 import attrs
 
@@ -42,14 +41,15 @@ from statestore.errors import (
     UnknownName,
 )
 from statestore.files.folders import TEMPORARY_PREFIX, Folder, Modes, open_folder
-from statestore.journal.journal import JOURNAL_FOLDER, note_deleted
-from statestore.journal.salvaging import Salvage, begin_journal, salvage_entries
-from statestore.models.keys import RESERVED_KINDS, Key, Revision, check_kind
+from statestore.journal.journal import JOURNAL_FOLDER
+from statestore.journal.salvaging import begin_journal
+from statestore.models.keys import RESERVED_KINDS, Key, check_kind
 from statestore.models.reports import Failure, SalvageReport
 from statestore.models.times import time_ns
 from statestore.serializers import get, names
 from statestore.serializers.serializer import Serializer
 from statestore.services.building import built_at, is_within
+from statestore.services.salvaged_journal import Journalled, read_journal
 
 _BESIDE = (CONFIGURATION_FILE, ".gitignore")
 _COPIED = tuple(sorted(RESERVED_KINDS - {"backups"}))
@@ -100,8 +100,8 @@ def salvage(
         notes=tuple(work.notes),
         source=old,
         from_journal=work.from_journal,
-        commits=len(work.sequences),
-        lost=tuple(work.lost),
+        commits=len(work.journal.sequences),
+        lost=tuple(work.journal.lost),
         quarantined=tuple(work.quarantined),
     )
 
@@ -129,13 +129,8 @@ class _Work:
         self.failures: list[Failure] = []
         self.notes: list[str] = []
         self.quarantined: list[str] = []
-        self.lost: list[tuple[int, int]] = []
-        self.sequences: Sequence[int] = ()
         self._root, self._built, self._clock = root, built, clock
-        self._trails: dict[Key, Trail] = {}
-        self._gone: dict[Key, tuple[Revision, int]] = {}
-        self._last_time: datetime | None = None
-        self._sequence = self._files_upto = 0
+        self.journal = Journalled()
 
     def run(self) -> None:
         """Copy everything, and sync it."""
@@ -143,9 +138,11 @@ class _Work:
         try:
             meta = self._meta(own)
             self.serializer = self._format(meta)
-            self._read_journal(own, meta)
+            self.journal = read_journal(own, meta)
+            self.notes += self.journal.notes
+            self.failures += self.journal.failures
             self._stages = Stages(own)
-            kinds = sorted({*self._kinds(), *(key.kind for key in self._trails)})
+            kinds = sorted({*self._kinds(), *(key.kind for key in self.journal.trails)})
             for kind in kinds:
                 self._save_kind(kind)
             self._stages.close()
@@ -210,55 +207,6 @@ class _Work:
                 folder.close()
                 yield name
 
-    # --- the journal ------------------------------------------------------------------
-
-    def _read_journal(self, own: Folder | None, meta: Meta | None) -> None:
-        folder = own.child(JOURNAL_FOLDER) if own else None
-        if folder is None:
-            return
-        with folder:
-            found = salvage_entries(folder, meta.store_id if meta else None)
-            if meta is not None and found.store_id not in ("", meta.store_id):
-                self.notes.append(
-                    f"the journal says another store id than {OWN_FOLDER}/{META_FILE}; its commits "
-                    "were taken for those of this store"
-                )
-            self._take(found)
-
-    def _take(self, found: Salvage) -> None:
-        self.sequences, self._files_upto = found.sequences, found.files_upto
-        for damage in found.damages:
-            if damage.is_end:
-                self.notes.append(
-                    f"{damage.path}: {damage.size_bytes} bytes at its end hold no whole commit, as "
-                    "after a power cut; what they held was perhaps never finished"
-                )
-            else:
-                where = f"{damage.size_bytes} bytes from byte {damage.offset} on"
-                where = f"{where} are damaged: " if damage.size_bytes else ""
-                self._fail(None, damage.path, where + damage.reason)
-        if found.newest is not None:
-            self._last_time = found.newest.committed_at
-            self._gone = {key: (revision, at) for key, revision, at in found.newest.deleted}
-        for entry in found.entries():
-            for op in entry.ops:
-                trail = self._trails.setdefault(op.key, Trail())
-                trail.take(op, entry.sequence, entry.committed_at)
-            if entry.sequence > found.newest_at:
-                note_deleted(entry, self._gone)
-            self._last_time = max(self._last_time or entry.committed_at, entry.committed_at)
-        self._sequence = max([found.files_upto, found.newest_at, *self.sequences[-1:]])
-        low = self._files_upto
-        if found.newest is None and self.sequences and not low:
-            low = self.sequences[0] - 1  # nothing tells that there were any before
-        self._note_gaps(low)
-
-    def _note_gaps(self, low: int) -> None:
-        behind = [one for one in self.sequences if one > low]
-        for before, after in zip([low, *behind], [*behind, self._sequence + 1], strict=True):
-            if after > before + 1:
-                self.lost.append((before + 1, after - 1))
-
     # --- records ----------------------------------------------------------------------
 
     def _save_kind(self, kind: str) -> None:
@@ -269,7 +217,7 @@ class _Work:
             if source is not None:
                 with source:
                     done = self._save_files(KindFolder(kind, source), target)
-            for key, trail in self._trails.items():
+            for key, trail in self.journal.trails.items():
                 if key.kind == kind and file_stem(key.id) not in done:
                     self._save_record(key, trail, None, target)
             if not target.sync_file_system():
@@ -286,7 +234,7 @@ class _Work:
             key = record.key if record else self._key_of(folder.kind, stem)
             is_saved = False
             if key is not None:
-                trail = self._trails.get(key, Trail())
+                trail = self.journal.trails.get(key, Trail())
                 is_saved = self._save_record(key, trail, record, target, folder)
                 done.add(stem)
             self._keep_rest(folder, found, is_saved=is_saved)
@@ -297,7 +245,8 @@ class _Work:
 
     def _key_of(self, kind: str, stem: str) -> Key | None:
         return next(
-            (key for key in self._trails if key.kind == kind and file_stem(key.id) == stem), None
+            (key for key in self.journal.trails if key.kind == kind and file_stem(key.id) == stem),
+            None,
         )
 
     def _save_record(
@@ -309,14 +258,14 @@ class _Work:
         folder: KindFolder | None = None,
     ) -> bool:
         """Save a record as its file and the journal tell it; say whether there is one now."""
-        after = trail.replay(key, file, self._files_upto, self._stages.read)
+        after = trail.replay(key, file, self.journal.files_upto, self._stages.read)
         for problem in after.problems:
             self._fail(key, str(key), problem)
         if file is not None and after.is_newer and folder is not None:
             self._keep_edit(folder, file, after)
         if after.envelope is None:
             return after.is_deleted
-        self._gone.pop(key, None)
+        self.journal.gone.pop(key, None)
         if file is not None and not after.is_newer:
             name, data, mtime_ns = file.name, file.data, file.mark.mtime_ns
         else:
@@ -331,7 +280,7 @@ class _Work:
 
     def _keep_edit(self, folder: KindFolder, file: RecordFile, after: Replayed) -> None:
         """Keep a file that somebody has edited, or put back, where the journal has a newer one."""
-        if not is_own(file) or after.sequence <= self._files_upto:
+        if not is_own(file) or after.sequence <= self.journal.files_upto:
             why = f"the journal has revision {after.revision} of the record; this was another text"
             self._quarantine(folder.kind, file.name, file.data, file.mark.mtime_ns, why)
 
@@ -403,11 +352,13 @@ class _Work:
             meta = attrs.evolve(meta, created_at=old.created_at)
         with _made(self._built, OWN_FOLDER) as own:
             write_meta(own, meta)
-            if self._sequence:
+            if self.journal.sequence:
                 with _made(own, JOURNAL_FOLDER) as journal:
-                    gone = [(key, revision, at) for key, (revision, at) in self._gone.items()]
-                    last_time = self._last_time or meta.created_at
-                    begin_journal(journal, meta.store_id, self._sequence, last_time, gone)
+                    gone = [
+                        (key, revision, at) for key, (revision, at) in self.journal.gone.items()
+                    ]
+                    last_time = self.journal.last_time or meta.created_at
+                    begin_journal(journal, meta.store_id, self.journal.sequence, last_time, gone)
             own.sync()
 
     def _fail(self, key: Key | None, path: str, reason: str) -> None:

@@ -267,7 +267,7 @@ def test_file_that_is_set_aside_keeps_its_bytes_and_the_reason(opened, lay, root
     why = json.loads((root / (moved + ".why.json")).read_bytes())
     assert list(why) == ["from", "at", "why"]
     assert why["from"] == "notes/bad.json"
-    assert why["why"] == str(failure.error)
+    assert why["why"] == failure.error.reason
     assert split(driver) == ([], [])
     assert list(driver.kinds()) == ["notes"]
     driver.commit([put("bad")], {key("bad"): 0})
