@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
@@ -101,9 +101,9 @@ class Materialiser:
         self._name(written, shown, failures, synced=one_by_one)
         self._sync()  # the new names stay before the old ones go
         self._clear_away(shown, failures)
-        for token in {fold.begin.stage.partition("/")[0] for fold in shown.values()
-                      if isinstance(fold.begin, StagedOp)}:  # fmt: skip
-            self._stages.drop(token)
+        wanted = _stages_of(fold for key, fold in folds.items() if key not in shown)
+        for token in {op.stage.partition("/")[0] for op in _stages_of(shown.values())}:
+            self._stages.drop(token, wanted)
         return shown, failures
 
     # --- writing ----------------------------------------------------------------------
@@ -254,3 +254,7 @@ class Materialiser:
             else:
                 self._touched[folder.kind] = folder
         self._sync()
+
+
+def _stages_of(folds: Iterable[Fold]) -> list[StagedOp]:
+    return [fold.begin for fold in folds if isinstance(fold.begin, StagedOp)]

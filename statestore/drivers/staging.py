@@ -130,14 +130,14 @@ class Stages:
         except StateStoreError:
             return  # they do no harm, and the next opener tries again
 
-    def drop(self, token: str) -> None:
-        """Remove a stage whose files have their names by now, or never will."""
+    def drop(self, token: str, wanted: Sequence[StagedOp] = ()) -> None:
+        """Remove a stage whose files have their names by now, or never will; not what is wanted."""
         try:
             stages = self._opened(create=False)
             stage = stages.child(token)
             if stage is not None:
                 with stage:
-                    self._drop(stages, stage, token)
+                    self._drop(stages, stage, token, {op.stage for op in wanted})
         except StateStoreError:
             return  # the next opener who is alone sweeps it
 
