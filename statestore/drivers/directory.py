@@ -367,6 +367,7 @@ class DirectoryDriver:
         """Let go of the locks that a forked child has in common with its parent."""
         if self._ledger is not None:
             self._ledger.close()
+        self._place.leave_to_parent()
 
 
 _OPEN: weakref.WeakSet[DirectoryDriver] = weakref.WeakSet()

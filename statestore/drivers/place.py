@@ -30,6 +30,7 @@ from statestore.errors import (
     RecordNotFound,
     StorageError,
     StoreClosed,
+    StoreForked,
     StoreNotFound,
     UnsafeFile,
 )
@@ -58,7 +59,7 @@ class Place:
         self._read_only = read_only
         self._clock = clock
         self._kinds: dict[str, KindFolder] = {}
-        self._closed = False
+        self._closed = self._forked = False
         self._own: Folder | None = None
         self._lock: FileLock | None = None
         self._writer: int | None = None
@@ -95,6 +96,14 @@ class Place:
             self._own.close()
         self._root.close()
 
+    def leave_to_parent(self) -> None:
+        """Let go of the lock that a forked child has in common with its parent: a child which lives
+        longer would keep it.
+        """
+        self._forked = True
+        if self._lock is not None:
+            self._lock.close()
+
     @property
     def own(self) -> Folder | None:
         """The folder `.statestore`, where there is one."""
@@ -129,10 +138,12 @@ class Place:
         block ends. It does not nest.
 
         Raises:
-            StoreClosed, ReadOnlyStore, StorageError: as they say; also if the place is no longer
-                where it was.
+            StoreClosed, StoreForked, ReadOnlyStore, StorageError: as they say; also if the place is
+                no longer where it was.
         """
         self.want_open()
+        if self._forked:
+            raise StoreForked(self.path)
         if self._read_only or self._lock is None:
             raise ReadOnlyStore(self.path, operation)
         with self._lock.held():
