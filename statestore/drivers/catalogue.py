@@ -17,7 +17,10 @@ from statestore.models.keys import Key, Revision
 
 @attrs.frozen
 class Known:
-    """A record's file as it was last read or written, and the revision that it stands for."""
+    """A record's file as it was last read or written, and the revision that it stands for.
+
+    `is_edited` says that others have made it what it is, and no commit has said so yet.
+    """
 
     name: str
     mark: Mark
@@ -26,14 +29,7 @@ class Known:
     schema: int
     extra: Mapping[str, object]
     lengths: Mapping[str, int] | None
-
-
-@attrs.frozen
-class Seen:
-    """A file that was just read: its revision, and whether others made it what it is."""
-
-    known: Known
-    is_edited: bool
+    is_edited: bool = False
 
 
 class Catalogue:
@@ -63,7 +59,7 @@ class Catalogue:
         known = self._known.get(key)
         return max(known.revision if known else 0, self._buried.get(key, (0, 0))[0])
 
-    def read(self, record: RecordFile) -> Seen:
+    def read(self, record: RecordFile) -> Known:
         """Note a file as it is now.
 
         Stores give each file the time at which its record was saved. One with another time was
@@ -74,7 +70,7 @@ class Catalogue:
         before = self._known.get(key)
         revision, is_edited = envelope.revision, False
         if before is not None and before.checksum == crc:
-            revision = before.revision  # touched or renamed, or adopted already
+            revision, is_edited = before.revision, before.is_edited  # touched or renamed
         elif (
             not is_own(record)
             or revision < self.highest(key)
@@ -89,9 +85,10 @@ class Catalogue:
             envelope.schema,
             envelope.extra,
             lengths_of(envelope.data),
+            is_edited,
         )
         self._note(key, known)
-        return Seen(known, is_edited)
+        return known
 
     def written(self, key: Key, known: Known) -> None:
         """Note a file that this process has written, in whatever form."""

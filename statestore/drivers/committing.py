@@ -159,7 +159,7 @@ class CommitMaker:
         Args:
             lock: that of the place and the catalogue.
             base: what reads a record as it is now.
-            committed: called after records were changed, on this thread.
+            committed: called when there is something new that files do not show, on this thread.
         """
         self._place, self._catalogue, self._overlay = place, catalogue, overlay
         self._journal, self._lock, self._clock = journal, lock, clock
@@ -218,26 +218,24 @@ class CommitMaker:
         try:
             self._place.want_in_place()
             foreign = self.catch_up_locked()
-            now = max(self._clock(), self.last_time)
-            batch = _Batch(self.sequence, now, {**foreign}, Looks(self._place))
-            with self._lock:
-                for request in requests:
-                    self._plan(request, batch, waiting)
-            own = batch.folds
-            if batch.payloads:
-                try:
+            batch = _Batch(self.sequence, self.last_time, {**foreign}, Looks(self._place))
+            try:
+                batch.now = max(self._clock(), self.last_time)
+                with self._lock:
+                    for request in requests:
+                        self._plan(request, batch, waiting)
+                if batch.payloads:
                     journal.append_locked(batch.payloads)
-                except StateStoreError as error:
-                    failed, own = error, foreign
+            except BaseException as error:  # noqa: BLE001 # what others did is taken in first
+                failed = error
         finally:
             journal.release()
         if isinstance(failed, StoreInDoubt):
             return batch, failed
         journal.sync()
-        self._apply(own)
+        self._apply(batch.folds if failed is None else foreign)
         if failed is None and batch.payloads:
             self.sequence, self.last_time = batch.sequence, batch.now
-            self._committed()
         return batch, failed
 
     def catch_up_locked(self) -> dict[Key, Fold]:
@@ -268,6 +266,8 @@ class CommitMaker:
                 if fold.is_gone:
                     self._catalogue.buried(fold.key, fold.revision, fold.sequence)
             self._overlay.update(folds)
+        if folds:  # those of others too: only a pass lets go of them
+            self._committed()
 
     def _finish(
         self, request: Request, result: Commit | BaseException, waiting: dict[int, Request]
@@ -405,7 +405,10 @@ class CommitMaker:
         folder = batch.looks.folder(key.kind)
         if folder is None:
             return _Current()
-        if known is not None and folder.is_at(known.name, known.mark):
+        # An edit that is in no commit yet is looked at again, and becomes one before anything else:
+        # a patch on the number that it counts as would fit neither the file nor any commit.
+        is_settled = known is not None and not known.is_edited
+        if known is not None and is_settled and folder.is_at(known.name, known.mark):
             return _Current(known.revision, None, known)
         stem = file_stem(key.id)
         extension = self._serializer().extension
@@ -424,9 +427,9 @@ class CommitMaker:
         refuse_unreadable(key, stem + extension, found)
         seen = self._catalogue.read(found.record)
         if seen.is_edited:
-            fold = self._adopt(Edited(found.record, seen.known), batch)
-            return _Current(fold.revision, fold, seen.known)
-        return _Current(seen.known.revision, None, seen.known)
+            fold = self._adopt(Edited(found.record, seen), batch)
+            return _Current(fold.revision, fold, seen)
+        return _Current(seen.revision, None, seen)
 
     def _vanished(self, key: Key) -> _Current:
         self._catalogue.vanished(key)
@@ -447,13 +450,16 @@ class CommitMaker:
 
     def _extra(self, key: Key, current: _Current) -> Mapping[str, object]:
         fold = current.fold
-        if fold is None or fold.begin is None:
-            return current.known.extra if current.known else {}
-        if fold.extra is not None:
+        if fold is not None and fold.extra is not None:
             return fold.extra
-        if isinstance(fold.begin, PutOp):
+        if fold is not None and isinstance(fold.begin, PutOp):
             return extra_of(fold.begin)
-        return self._base(key, fold).extra
+        if current.known is not None and (fold is None or fold.begin is None):
+            return current.known.extra
+        try:
+            return self._base(key, fold).extra
+        except RecordNotFound:
+            return {}  # somebody has removed the file that was changed
 
 
 def _failure(key: Key, drafts: Sequence[Draft], error: StateStoreError) -> Failure:

@@ -248,12 +248,15 @@ class Ledger:
 
     def _note_written(self, shown: Mapping[Key, Fold], upto: int) -> None:
         journal = self._journal
-        with journal.held():
-            foreign = self._maker.catch_up_locked()
-            journal.files_written_locked(upto)
-            if journal.wants_rotation:
-                self._catalogue.forget_deleted(journal.rotate_locked())
-        self._maker.apply(foreign)
+        foreign: dict[Key, Fold] = {}
+        try:
+            with journal.held():
+                foreign = self._maker.catch_up_locked()
+                journal.files_written_locked(upto)
+                if journal.wants_rotation:
+                    self._catalogue.forget_deleted(journal.rotate_locked())
+        finally:
+            self._maker.apply(foreign)  # it was taken in, whatever failed after it
         with self._lock:
             self._overlay.settle(shown)
 

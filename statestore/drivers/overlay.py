@@ -45,8 +45,8 @@ class Fold:
 
     @property
     def patched(self) -> Sequence[PatchOp]:
-        """The patches, in order."""
-        return self.patches if len(self.patches) == self.count else self.patches[: self.count]
+        """The patches, in order. Never the list itself: a later fold may add to it any time."""
+        return self.patches[: self.count]
 
     @property
     def size_bytes(self) -> int:
@@ -182,12 +182,11 @@ class Overlay:
         """Drop what files show by now; what was committed since stays."""
         for key, fold in shown.items():
             now = self._folds.get(key)
-            if now is fold:
-                del self._folds[key]
+            rest = None if now is None or now is fold else now.after(fold.revision)
+            if rest is not None:
+                self._folds[key] = rest
             elif now is not None:
-                rest = now.after(fold.revision)
-                if rest is not None:
-                    self._folds[key] = rest
+                del self._folds[key]
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._folds.copy())

@@ -157,8 +157,9 @@ class Reader:
             found = self._tidier.tidied(found)
         record = found.record
         if record is None:
-            if fold is not None:
-                yield from self._orphan(fold)
+            # Unless it was written or removed since the overlay was looked at.
+            if fold is not None and self._overlay.get(fold.key) is fold:
+                yield self._orphan(fold)
             return
         if fold is not None:
             stored = self._merged(fold.key, fold, found)
@@ -166,11 +167,11 @@ class Reader:
                 yield stored
             return
         with self._lock:
-            seen = self._catalogue.read(record)
-        if seen.is_edited and self._adopt is not None:
-            yield _Edit(found, Edited(record, seen.known))
+            known = self._catalogue.read(record)
+        if known.is_edited and self._adopt is not None:
+            yield _Edit(found, Edited(record, known))
         else:
-            yield self._stored(found, seen.known)
+            yield self._stored(found, known)
 
     def _folded_or_failure(self, fold: Fold) -> Stored | Failure:
         with self._lock:
@@ -180,10 +181,9 @@ class Reader:
             except StateStoreError as error:
                 return Failure(fold.key, "load", error)
 
-    def _orphan(self, fold: Fold) -> Iterator[Failure]:
+    def _orphan(self, fold: Fold) -> Failure:
         reason = "its file is missing, and only changes to it are left"
-        error = CorruptRecord(self._path(fold.key), reason)
-        yield Failure(fold.key, "load", error)
+        return Failure(fold.key, "load", CorruptRecord(self._path(fold.key), reason))
 
     def _unreadable(self, found: Found) -> Iterator[Failure]:
         for failure, name in zip(found.unreadable, found.unreadable_names, strict=True):
@@ -319,8 +319,8 @@ class Reader:
         with self._lock:
             seen = self._catalogue.read(found.record)
         if seen.is_edited and self._adopt is not None:
-            self._adopt([Edited(found.record, seen.known)])
-        return self._stored(found, seen.known)
+            self._adopt([Edited(found.record, seen)])
+        return self._stored(found, seen)
 
     def _folded(self, key: Key, fold: Fold, found: Found | None) -> Stored:
         if fold.is_gone:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import attrs
 
-from statestore.drivers.catalogue import Catalogue, known_of
+from statestore.drivers.catalogue import Catalogue
 from statestore.drivers.committing import refuse_unreadable
 from statestore.drivers.driver import Rewritten
 from statestore.drivers.folding import encoded
-from statestore.drivers.kind_folder import Found, KindFolder
+from statestore.drivers.kind_folder import Found, KindFolder, checksum
 from statestore.drivers.place import Place
 from statestore.errors import StateStoreError
 from statestore.models.reports import Failure
@@ -50,7 +50,7 @@ class Rewriter:
         if record is None:
             return
         refuse_unreadable(record.key, name, found)
-        known = self._catalogue.read(record).known
+        known = self._catalogue.read(record)
         data = encoded(self._serializer, record.envelope)
         self._place.set_rivals_aside(found.rivals)
         if (data, name) == (record.data, record.name):
@@ -60,10 +60,7 @@ class Rewriter:
         else:
             mtime_ns = record.mark.mtime_ns  # its content is as old as it was
             mark = folder.folder.replace(name, data, mtime_ns=mtime_ns)
-            written = known_of(
-                name, mark, data, revision=known.revision, schema=known.schema,
-                extra=known.extra, lengths=known.lengths,
-            )  # fmt: skip
+            written = attrs.evolve(known, name=name, mark=mark, checksum=checksum(data))
             self._catalogue.written(record.key, written)
             self._items += 1
             self._size_bytes += len(data)
