@@ -104,8 +104,9 @@ def _look_for_losses(engine: Engine, found: Reading) -> None:
             if one.key not in told:
                 error = RecordFileMissing(one.key.kind, one.key.id, one.revision, one.kept)
                 found.failures.append(Failure(one.key, "verify", error))
-    except StateStoreError as error:  # a damaged part of the history
-        found.failures.append(Failure(None, "verify", error))
+    except StateStoreError as error:  # a damaged part of the history, or a folder
+        if str(error) not in {str(one.error) for one in found.failures}:
+            found.failures.append(Failure(None, "verify", error))
     if recovery.commits and not recovery.is_taken_up:
         found.notes.append(
             f"{counted(recovery.commits, 'commit')} in the journal, not in the files yet: a "

@@ -149,5 +149,4 @@ def test_invalid_id_reaches_no_file(driver, files, root, id):
         ("status_of", str(root)),
         ("lock", str(root / ".statestore" / "lock")),
         ("read_at", str(root / ".statestore" / "lock")),  # what others have committed
-        ("lock", str(root / ".statestore" / "materialise")),  # a wait for files that are all there
     }

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from statestore.drivers import ledger
+from statestore.drivers import directory
 from statestore.drivers.directory import DirectoryDriver
 from statestore.errors import CorruptRecord, FilesBehind, UnsafeFile
 from statestore.journal.entries import PutOp, StagedOp
@@ -22,7 +22,7 @@ TEXT = "x" * 300
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Take saves of more than 1,000 bytes for large."""
-    monkeypatch.setattr(ledger, "LARGE_SAVE_BYTES", 1000)
+    monkeypatch.setattr(directory, "JournalOptions", lambda: JournalOptions(staged_bytes=1000))
 
 
 def large(*ids, kind="notes", **fields):
