@@ -261,21 +261,36 @@ def test_news_that_could_not_be_read_are_told_the_next_time(opened):
     assert idle.catch_up() == [1, 2]
 
 
-def test_damaged_news_are_corruption_each_time(opened):
+def test_damaged_news_are_corruption_each_time_and_all_told_when_mended(opened):
     one, other = opened(), opened()
     one.commit("a")
     other.catch_up()
-    start = one.journal._segment.chain.end
     one.commit("b")
+    start = one.journal._segment.chain.end
     one.commit("c")
+    one.commit("d")
     [path] = one.segments()
-    data = bytearray(path.read_bytes())
+    whole = path.read_bytes()
+    data = bytearray(whole)
     data[start + 45] ^= 1
     path.write_bytes(data)
 
     for _ in range(2):
         with pytest.raises(CorruptJournal):
-            other.commit("d")
+            other.commit("e")
+    path.write_bytes(whole)
+
+    assert other.catch_up() == [2, 3, 4]
+
+
+def test_commits_that_are_known_are_not_told_again_with_a_new_segment(opened):
+    one, other = opened(), opened()
+    one.commit("a")
+    other.catch_up()
+    one.commit("b")
+    one.rotate()
+
+    assert other.catch_up() == [2]
 
 
 def test_sync_that_fails_in_a_rotation_poisons_it(opened):
