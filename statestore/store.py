@@ -15,7 +15,7 @@ from statestore.engine.configuration import read_configuration
 from statestore.engine.engine import Engine
 from statestore.engine.opening import folder_of, open_driver
 from statestore.engine.transactions import Transaction
-from statestore.errors import ConfigurationError
+from statestore.errors import ConfigurationError, FilesBehind
 from statestore.managers.manager import Manager
 from statestore.models.changes import Commit, Stored
 from statestore.models.configuration import AUTOSAVE_MODES, Configuration
@@ -435,6 +435,7 @@ class Store:
 
         Raises:
             SaveFailed: something could not be saved; the store is closed all the same.
+            FilesBehind: all is saved, but some files cannot be written now; the next opening does.
         """
         if self._closed:
             return
@@ -442,12 +443,22 @@ class Store:
         try:
             if not self._read_only and self.unsaved:
                 self.save_all()
-        finally:
-            self._close()
+        except BaseException as error:
+            self._close_beside(error)
+            raise
+        self._close()
 
     def _close(self) -> None:
         self._closed = True
         self._engine.close()
+
+    def _close_beside(self, error: BaseException | None) -> None:
+        """Close, while something worse is on its way: files that are behind are a note to it."""
+        try:
+            self._close()
+        except FilesBehind as behind:
+            if error is not None:
+                error.add_note(str(behind))
 
     def __enter__(self) -> Store:
         return self
@@ -463,7 +474,7 @@ class Store:
             self.close()
             return
         unsaved = 0 if self._closed else len(self.unsaved)
-        self._close()
+        self._close_beside(exc)
         if unsaved:
             warnings.warn(
                 f"the store at {self.path!r} was left by an exception with {unsaved} unsaved "

@@ -18,6 +18,7 @@ from statestore import (
     Conflict,
     CorruptRecord,
     EncodeError,
+    FilesBehind,
     HeldKey,
     InvalidKind,
     InvalidRecord,
@@ -1486,3 +1487,22 @@ def test_class_of_the_host_that_raises_keeps_no_other_record_from_being_saved(tm
     with pytest.warns(RuntimeWarning, match="1 unsaved"):
         store.__exit__(KeyError, KeyError(), None)
     assert store.closed
+
+
+def test_files_that_are_behind_do_not_hide_the_exception_that_left_the_store(tmp_path, monkeypatch):
+    with pytest.raises(KeyError, match="mine") as caught:  # noqa: PT012, SIM117
+        with Store(tmp_path) as store:
+            notes = store.register(Manager("notes", Note))
+            notes.add(Note("a"))
+            store.save_all()
+            behind = FilesBehind([])
+            close = store._engine.driver.close
+
+            def closed():
+                close()
+                raise behind
+
+            monkeypatch.setattr(store._engine.driver, "close", closed)
+            raise KeyError("mine")
+
+    assert str(behind) in caught.value.__notes__

@@ -144,9 +144,9 @@ def write_meta(own: Folder, meta: Meta) -> None:
     own.sync()
 
 
-def new_meta(format: str, clock: Clock) -> Meta:
-    """Return what a new store says of itself."""
-    return Meta(LAYOUT, secrets.token_hex(16), get(format).name, clock())
+def new_meta(format: str, clock: Clock, store_id: str | None = None) -> Meta:
+    """Return what a new store says of itself; `store_id` is the one that it has had, if any."""
+    return Meta(LAYOUT, store_id or secrets.token_hex(16), get(format).name, clock())
 
 
 def looks_like_store(root: Folder) -> bool:

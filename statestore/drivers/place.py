@@ -37,6 +37,7 @@ from statestore.errors import (
 from statestore.files.calls import Files
 from statestore.files.folders import Folder, Modes
 from statestore.files.locks import FileLock
+from statestore.journal.reading import store_id_of
 from statestore.models.documents import MAX_SIZE_BYTES
 from statestore.models.keys import check_kind
 from statestore.models.reports import QuarantinedFile
@@ -77,7 +78,9 @@ class Place:
                 self._lock = FileLock(file) if file else None
             with self._lock.held() if self._lock else contextlib.nullcontext():
                 meta = read_meta(self._own) if self._own else None
-                self.meta = meta or new_meta(DEFAULT_FORMAT, clock)
+                # Where the file is lost the journal says which store it is: no other id fits.
+                left = store_id_of(self._own) if meta is None and self._own else None
+                self.meta = meta or new_meta(DEFAULT_FORMAT, clock, left)
                 if meta is None and self._own is not None and not read_only:
                     write_meta(self._own, self.meta)
         except BaseException:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from statestore.files.folders import Folder
 from statestore.journal.entries import Entry
+from statestore.journal.frames import HEADER_BYTES, SegmentHeader
 from statestore.journal.history import History
 from statestore.journal.journal import JOURNAL_FOLDER, Recovered, read_left
-from statestore.journal.segments import generations
+from statestore.journal.segments import generations, segment_name
 
 _LOOKS = 100
 
@@ -34,6 +35,24 @@ def recovered_read_only(own: Folder | None, store_id: str) -> Recovered:
             if recovered is not None:  # else it was removed since its name was read
                 return recovered
     return nothing
+
+
+def store_id_of(own: Folder) -> str | None:
+    """Return the id of the store that the newest segment belongs to, if that is told."""
+    folder = own.child(JOURNAL_FOLDER)
+    if folder is None:
+        return None
+    with folder:
+        known = generations(folder)
+        file = folder.open_file(segment_name(known[-1])) if known else None
+        if file is None:
+            return None
+        try:
+            return SegmentHeader.from_bytes(file.read_at(0, HEADER_BYTES)).store_id.hex()
+        except ValueError:
+            return None  # whoever opens the journal is told
+        finally:
+            file.close()
 
 
 def history_read_only(

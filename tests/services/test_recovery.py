@@ -373,7 +373,8 @@ def test_damaged_meta_is_made_anew(place, new, saved):
 def test_meta_that_was_made_anew_does_not_cost_the_journal(place, new, saved):
     place.save(a="one")
     die_after(place.path, "driver.commit([Put(Key('notes', 'b'), {'id': 'b', 'text': 'x'})], {})")
-    (place.path / ".statestore" / "meta.json").unlink()
+    meta = place.path / ".statestore" / "meta.json"
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), "store_id": "0" * 32}))
     with pytest.raises(CorruptJournal):
         place.open()
 
