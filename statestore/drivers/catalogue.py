@@ -10,7 +10,7 @@ from statestore.drivers.driver import RecordFile
 from statestore.drivers.kind_folder import checksum, is_own
 from statestore.drivers.overlay import lengths_of
 from statestore.files.folders import Mark
-from statestore.journal.journal import Deleted
+from statestore.journal.standing import Deleted
 from statestore.models.documents import FrozenDict
 from statestore.models.keys import Key, Revision
 

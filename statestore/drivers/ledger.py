@@ -33,7 +33,8 @@ from statestore.errors import (
 )
 from statestore.journal.committer import Committer
 from statestore.journal.entries import Entry, StagedOp
-from statestore.journal.journal import Journal, JournalOptions, Recovered, State
+from statestore.journal.journal import Journal, JournalOptions
+from statestore.journal.standing import Recovered, State
 from statestore.models.changes import Commit
 from statestore.models.documents import FrozenDict
 from statestore.models.envelopes import Envelope

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import attrs
 
@@ -21,7 +20,7 @@ from statestore.errors import (
 from statestore.files.folders import Folder
 from statestore.files.locks import FileLock
 from statestore.files.open_files import OpenFile
-from statestore.journal.entries import Checkpoint, DeleteOp, Entry, decode_entry
+from statestore.journal.entries import Checkpoint, Entry
 from statestore.journal.frames import CHECKPOINT, DATA, HEADER_BYTES, Frame
 from statestore.journal.history import History
 from statestore.journal.segments import (
@@ -35,7 +34,14 @@ from statestore.journal.segments import (
     write_segment,
 )
 from statestore.journal.shared import BLOCK_BYTES, SharedBlock
-from statestore.models.keys import Key, Revision
+from statestore.journal.standing import (
+    News,
+    Recovered,
+    Standing,
+    State,
+    commits_of,
+    read_and_close,
+)
 
 JOURNAL_FOLDER = "journal"
 LOCK_FILE = "lock"
@@ -55,37 +61,6 @@ class JournalOptions:
     staged_bytes: int = 8 * 1024 * 1024
     history_bytes: int = 64 * 1024 * 1024
     history_days: float = 30.0
-
-
-@attrs.frozen
-class Recovered:
-    """What opening a journal found: the last sequence and its time, if there was any, what is not
-    in files yet, what is gone.
-    """
-
-    sequence: int
-    committed_at: datetime | None
-    files_upto: int
-    window: Sequence[Entry]
-    deleted: Sequence[tuple[Key, Revision, int]]
-    alone: bool
-
-
-@attrs.frozen
-class News:
-    """What other processes have done: their commits, in order. Where they have begun a segment,
-    `checkpoint` is what it begins with. All commits up to its `files_upto` are in synced files, and
-    those of them that were not read before are not among `entries`.
-    """
-
-    entries: Sequence[Entry] = ()
-    checkpoint: Checkpoint | None = None
-
-
-Deleted: TypeAlias = Sequence[tuple[Key, Revision, int]]
-State: TypeAlias = tuple[datetime, Deleted]
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Journal:
@@ -163,7 +138,7 @@ class Journal:
             self._block = SharedBlock()
             self._block.write(self._shared)
             return Recovered(0, None, 0, (), (), alone=alone)
-        segment, read = _read_left(self._opened(known[-1]))
+        segment, read = read_and_close(self._opened(known[-1]))
         self._block = SharedBlock(
             generation=segment.generation,
             sequence=segment.chain.sequence,
@@ -189,7 +164,7 @@ class Journal:
         if not block.tail:
             if not block.generation:
                 return Recovered(0, None, 0, (), (), alone=False)
-            segment, read = _read_left(self._opened(block.generation))
+            segment, read = read_and_close(self._opened(block.generation))
             return read.recovered(segment, alone=False)
         segment = self._opened(block.generation)
         frames = segment.read_to(block.tail)
@@ -200,7 +175,7 @@ class Journal:
         self._durable = block.durable
         if self._durable < block.tail:
             self.sync()  # nothing is shown that a power cut could take back
-        read = _Read.of(segment, frames, files_upto=block.files_upto)
+        read = Standing.of(segment, frames, files_upto=block.files_upto)
         return read.recovered(segment, alone=False)
 
     def _opened(self, generation: int) -> Segment:
@@ -289,8 +264,8 @@ class Journal:
         segment = self._opened(block.generation)
         try:
             frames = self._read_live(segment, block.tail)
-            checkpoint = _Read.of(segment, frames).checkpoint
-            entries = [one for one in _commits(segment, frames) if one.sequence > self.sequence]
+            checkpoint = Standing.of(segment, frames).checkpoint
+            entries = [one for one in commits_of(segment, frames) if one.sequence > self.sequence]
         except BaseException:
             segment.close()
             raise
@@ -301,7 +276,7 @@ class Journal:
     def _continued(self, segment: Segment, tail: int) -> News:
         before = attrs.evolve(segment.chain)
         try:
-            return News(_commits(segment, self._read_live(segment, tail)))
+            return News(commits_of(segment, self._read_live(segment, tail)))
         except BaseException:
             segment.chain = before  # or the next call would take what follows for all there is
             raise
@@ -521,104 +496,6 @@ class Journal:
         if self._alive is not None:
             self._alive.close()
         self._folder.close()
-
-
-@attrs.frozen
-class _Read:
-    """The frames of a segment, sorted out. `checkpoint` is the last one, `behind` follows it."""
-
-    files_upto: int
-    checkpoint: Checkpoint
-    behind: Sequence[Frame]
-
-    @classmethod
-    def of(cls, segment: Segment, frames: Sequence[Frame], files_upto: int = 0) -> _Read:
-        checkpoint, behind = Checkpoint(segment.header.base, _NEVER), frames
-        for number, frame in enumerate(frames):
-            if frame.type == CHECKPOINT:
-                try:
-                    checkpoint, behind = Checkpoint.from_bytes(frame.payload), frames[number + 1 :]
-                except ValueError as error:
-                    raise CorruptJournal(segment.file.path, frame.offset, str(error)) from error
-        return cls(max(files_upto, checkpoint.files_upto), checkpoint, behind)
-
-    @property
-    def window(self) -> list[Frame]:
-        """The commits that are not known to be in files."""
-        return [frame for frame in self.behind if frame.sequence > self.files_upto]
-
-    def entries(self, segment: Segment) -> list[Entry]:
-        """Return the commits behind the checkpoint."""
-        return _commits(segment, self.behind)
-
-    def state(self, segment: Segment) -> State:
-        """Return the time of the last commit, and what is gone, without what the window tells."""
-        committed_at = self.checkpoint.committed_at
-        gone = {key: (revision, at) for key, revision, at in self.checkpoint.deleted}
-        for entry in self.entries(segment):
-            committed_at = entry.committed_at
-            if entry.sequence <= self.files_upto:
-                note_deleted(entry, gone)
-        return committed_at, [(key, revision, at) for key, (revision, at) in gone.items()]
-
-    def recovered(self, segment: Segment, *, alone: bool) -> Recovered:
-        """Return what the segment says to whoever opens it."""
-        window = [one for one in self.entries(segment) if one.sequence > self.files_upto]
-        committed_at, deleted = self.state(segment)
-        return Recovered(
-            segment.chain.sequence, committed_at, self.files_upto, window, deleted, alone=alone
-        )
-
-
-def _read_left(segment: Segment) -> tuple[Segment, _Read]:
-    """Read a segment as far as it goes, and close it."""
-    frames: list[Frame] = []
-    try:
-        while True:
-            more = segment.read_to()
-            frames += more
-            try:
-                segment.check_end()
-            except CorruptJournal:
-                if more:
-                    continue  # whoever reads only may have been overtaken by a commit
-                raise
-            return segment, _Read.of(segment, frames)
-    finally:
-        segment.close()
-
-
-def read_left(folder: Folder, generation: int, store_id: bytes) -> Recovered | None:
-    """Return what a segment says, without changing anything; None if there is no such segment.
-
-    Raises:
-        CorruptJournal: it is damaged.
-    """
-    segment = read_segment(folder, generation, store_id)
-    if segment is None:
-        return None
-    _, read = _read_left(segment)
-    return read.recovered(segment, alone=False)
-
-
-def note_deleted(entry: Entry, gone: dict[Key, tuple[Revision, int]]) -> None:
-    """Take a commit's deletions into `gone`, and what it has made anew out of it."""
-    for op in entry.ops:
-        if isinstance(op, DeleteOp):
-            gone[op.key] = op.revision, entry.sequence
-        else:
-            gone.pop(op.key, None)
-
-
-def _commits(segment: Segment, frames: Sequence[Frame]) -> list[Entry]:
-    entries = []
-    for frame in frames:
-        if frame.type == DATA:
-            try:
-                entries.append(decode_entry(frame.sequence, frame.payload))
-            except ValueError as error:
-                raise CorruptJournal(segment.file.path, frame.offset, str(error)) from error
-    return entries
 
 
 T = TypeVar("T", Folder, OpenFile)

@@ -8,8 +8,9 @@ from statestore.files.folders import Folder
 from statestore.journal.entries import Entry
 from statestore.journal.frames import HEADER_BYTES, SegmentHeader
 from statestore.journal.history import History
-from statestore.journal.journal import JOURNAL_FOLDER, Recovered, read_left
+from statestore.journal.journal import JOURNAL_FOLDER
 from statestore.journal.segments import generations, segment_name
+from statestore.journal.standing import Recovered, read_left
 
 _LOOKS = 100
 

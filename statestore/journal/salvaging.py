@@ -23,8 +23,8 @@ from statestore.journal.frames import (
     read_header_fields,
     read_previous,
 )
-from statestore.journal.journal import Deleted
 from statestore.journal.segments import generations, segment_name, write_segment
+from statestore.journal.standing import Deleted
 
 _ALIGNMENT = 8
 _LIMIT_BYTES = 1 << 32

@@ -11,8 +11,9 @@ from statestore.drivers.layout import META_FILE, OWN_FOLDER, Meta
 from statestore.drivers.replaying import Trail
 from statestore.errors import NotSalvaged
 from statestore.files.folders import Folder
-from statestore.journal.journal import JOURNAL_FOLDER, note_deleted
+from statestore.journal.journal import JOURNAL_FOLDER
 from statestore.journal.salvaging import Damage, Salvage, salvage_entries
+from statestore.journal.standing import note_deleted
 from statestore.models.keys import Key, Revision
 from statestore.models.reports import Failure
 

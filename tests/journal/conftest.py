@@ -7,7 +7,8 @@ import pytest
 
 from statestore.files.folders import open_folder
 from statestore.journal.entries import DeleteOp, PutOp, encode_entry
-from statestore.journal.journal import Journal, JournalOptions, note_deleted
+from statestore.journal.journal import Journal, JournalOptions
+from statestore.journal.standing import note_deleted
 from statestore.models.keys import Key
 
 STORE_ID = "5a" * 16
