@@ -351,16 +351,17 @@ def test_child_that_outlives_its_parent_keeps_no_lock(opened, root):
 
 
 STORM = """
-    import os, signal, sys, threading
+    import os, random, signal, sys, threading, time
     from statestore.drivers.directory import DirectoryDriver
     from statestore.models.changes import Put
     from statestore.models.keys import Key
 
-    path, own = sys.argv[1], os.getpid()
-    done = threading.Event()
+    path, own, chance = sys.argv[1], os.getpid(), random.Random(1)
+    done = []  # no Event: an interruption could leave the lock in it taken
 
     def storm():
-        while not done.wait(0.0007):
+        while not done:
+            time.sleep(chance.uniform(0.0002, 0.006))
             os.kill(own, signal.SIGINT)
 
     interrupted = acknowledged = 0
@@ -368,9 +369,10 @@ STORM = """
     driver = None
     while driver is None:
         driver = DirectoryDriver(path)
-    threading.Thread(target=storm, daemon=True).start()
+    thread = threading.Thread(target=storm, daemon=True)
+    thread.start()
     number = 0
-    while acknowledged < 300 or interrupted < 30:
+    while acknowledged < 200 or interrupted < 30:
         try:
             id = f"n{number % 7}"
             commit = driver.commit([Put(Key("notes", id), {"id": id, "n": number})], {})
@@ -380,12 +382,14 @@ STORM = """
             number += 1
         except KeyboardInterrupt:
             interrupted += 1
-    while not done.is_set():
+    while True:
         try:
-            done.set()
+            done.append(True)
+            thread.join()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            break
         except KeyboardInterrupt:
-            pass
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+            pass  # a late one
     sequence = driver.commit([Put(Key("notes", "last"), {"id": "last"})], {}).sequence
     driver.close()
     driver = DirectoryDriver(path)
