@@ -292,8 +292,9 @@ class Reader:
         try:
             return self._stages.read(op)
         except CorruptRecord:
-            folder = self._place.kind(op.key.kind)  # it may have its name by now
-            record = folder.read(op.name) if folder else None
+            # It may have its name by now; or what was changed since was written, in any format.
+            folder = self._place.kind(op.key.kind)
+            record = self._find(folder, file_stem(op.key.id), None).record if folder else None
             if record is None or record.envelope.revision < op.revision:
                 raise
             return record.envelope

@@ -13,6 +13,7 @@ from statestore.journal.entries import PutOp, StagedOp
 from statestore.journal.journal import JournalOptions
 from statestore.models.changes import Commit, Put
 from statestore.models.reports import Failure
+from statestore.serializers import get
 from statestore.testing.driver import contents, key, patch, put
 from statestore.testing.faulty import FaultyFiles, PowerOff, Stop, below
 
@@ -261,3 +262,23 @@ def test_staged_saves_of_many_threads(opened, root):
         "s2": 32,
     }
     assert stages(root) == []
+
+
+def test_record_is_read_while_a_pass_writes_it_in_another_format(root, opened):
+    """The staged file is gone by then, and the overlay does not know yet."""
+    driver = quiet(opened(format="yaml", materialize="background"))
+    driver.commit(large("a", "b", "c", "d"), {})
+    driver.commit([patch("a", n=2)], {})
+    driver.use(get("json"))
+    real, seen = driver._ledger._note_written, []
+
+    def noting(*told):
+        seen.extend([contents(driver), driver.read(key("a")).document["n"]])
+        real(*told)
+
+    driver._ledger._note_written = noting
+    driver.flush()
+
+    assert seen[0]["a"]["n"] == seen[1] == 2
+    assert seen[0]["b"]["text"] == TEXT
+    assert (root / "notes" / "a.json").exists()
