@@ -310,3 +310,33 @@ def test_failure_of_the_journal_leaves_reading(root, opened):
     again = opened()
     assert again.read(key("a")).document["n"] in (1, 2)
     again.commit([put("a", n=3)], {})
+
+
+@pytest.mark.parametrize("has_syncfs", [True, False])
+def test_many_files_are_on_the_disk_before_any_has_its_name(root, opened, has_syncfs):
+    files = FaultyFiles()
+    driver = quiet(opened(files=files, materialize="background"))
+    driver.commit([put(f"n{number}") for number in range(40)], {})
+    if not has_syncfs:
+        files.arm(1, Fail(errno.ENOSYS), only=named("sync_file_system"), sticky=True)
+    files.calls.clear()
+
+    driver.flush()
+
+    made = [
+        (call.name, call.path) for call in files.calls if call.path.startswith(f"{root}/notes/")
+    ]
+    names = [name for name, _ in made]
+    whole = [call.name for call in files.calls]
+    assert names.count("rename") == 40
+    if has_syncfs:
+        synced = whole.index("sync_file_system")
+        assert synced < whole.index("rename", synced)
+        assert "write" not in whole[synced:]
+        assert names.index("rename") > len(names) - names[::-1].index("write") - 1
+        assert "rename" not in whole[:synced]
+    else:
+        written = {path for name, path in made if name == "write"}
+        before = made[: names.index("rename")]
+        assert {path for name, path in before if name == "sync"} == written
+    driver.close()
