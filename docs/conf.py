@@ -46,7 +46,8 @@ nitpick_ignore_regex = [
     ("py:.*", rf"({'|'.join(_elsewhere)})(\..*)?"),
     ("py:class", "|".join(autodoc_type_aliases)),
     ("py:class", r"statestore\.(files|engine)\..+"),  # rooms that hosts do not call
-    ("py:class", r"statestore\.(.+\.)?(_\w+|[A-Z]|[A-Z][a-z]*T|[A-Z]_co)"),  # private names, type variables
+    # Private names, and type variables.
+    ("py:class", r"statestore\.(.+\.)?(_\w+|[A-Z]|[A-Z][a-z]*T|[A-Z]_co)"),
 ]
 
 
