@@ -282,3 +282,19 @@ def test_record_is_read_while_a_pass_writes_it_in_another_format(root, opened):
     assert seen[0]["a"]["n"] == seen[1] == 2
     assert seen[0]["b"]["text"] == TEXT
     assert (root / "notes" / "a.json").exists()
+
+
+def test_many_staged_files_are_on_the_disk_before_their_commit(opened):
+    files = FaultyFiles()
+    driver = quiet(opened(files=files, materialize="background"))
+    driver.commit([put("first")], {})
+    files.calls.clear()
+
+    driver.commit(large(*(f"n{number}" for number in range(40))), {})
+
+    names = [call.name for call in files.calls]
+    assert ops(driver) == [StagedOp] * 40
+    synced = names.index("sync_file_system")
+    assert "write" not in names[synced:]  # all forty were written before
+    assert "write_at" not in names[:synced]  # and nothing was committed
+    assert names.index("sync_data") > synced
