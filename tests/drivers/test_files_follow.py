@@ -340,3 +340,29 @@ def test_many_files_are_on_the_disk_before_any_has_its_name(root, opened, has_sy
         before = made[: names.index("rename")]
         assert {path for name, path in before if name == "sync"} == written
     driver.close()
+
+
+def test_folder_that_a_dead_process_made_is_synced_into_the_root_before_files_count(root, opened):
+    files = FaultyFiles()
+    driver = quiet(opened(files=files, materialize="background"))
+    (root / "tasks").mkdir(mode=0o700)
+    files.calls.clear()
+
+    driver.commit([put("a", "tasks")], {})
+    driver.flush()
+
+    made = [(call.name, call.path) for call in files.calls]
+    assert ("sync", str(root)) in made[: [name for name, _ in made].index("rename")]
+
+
+def test_commit_of_another_is_on_the_disk_before_it_is_shown(root, opened):
+    files = FaultyFiles()
+    one = quiet(opened(files=files, materialize="background"))
+    one.commit([put("mine")], {})
+    other = quiet(opened(materialize="background"))
+    other.commit([put("theirs")], {})
+    files.calls.clear()
+
+    assert one.read(key("theirs")).revision == 1
+
+    assert "sync_data" in [call.name for call in files.calls]

@@ -298,3 +298,17 @@ def test_many_staged_files_are_on_the_disk_before_their_commit(opened):
     assert "write" not in names[synced:]  # all forty were written before
     assert "write_at" not in names[:synced]  # and nothing was committed
     assert names.index("sync_data") > synced
+
+
+def test_names_in_a_stage_are_on_the_disk_before_their_commit(opened):
+    files = FaultyFiles()
+    driver = quiet(opened(files=files, materialize="background"))
+    driver.commit([put("first")], {})
+    files.calls.clear()
+
+    driver.commit(large("a", "b", "c", "d"), {})
+
+    names = [call.name for call in files.calls]
+    [stage] = {call.path.rpartition("/")[0] for call in files.calls if call.name == "write"}
+    synced = [(call.name, call.path) for call in files.calls].index(("sync", stage))
+    assert len(names) - 1 - names[::-1].index("write") < synced < names.index("write_at")
