@@ -26,6 +26,7 @@ from statestore.errors import (
     InvalidKind,
     InvalidRecord,
     LoadFailed,
+    LockTimeout,
     ManagerInUse,
     MisnamedRecord,
     MissingExtra,
@@ -50,6 +51,7 @@ from statestore.errors import (
     StoreForked,
     StoreInDoubt,
     StoreNotFound,
+    StoreReplaced,
     StructureError,
     TooDeep,
     TooLarge,
@@ -59,6 +61,7 @@ from statestore.errors import (
     UnknownName,
     UnknownTranscript,
     UnsafeFile,
+    UnsafeFilesystem,
     UnsafeStore,
 )
 
@@ -90,6 +93,7 @@ __all__ = [
     "InvalidKind",
     "InvalidRecord",
     "LoadFailed",
+    "LockTimeout",
     "Manager",
     "ManagerInUse",
     "MisnamedRecord",
@@ -116,6 +120,7 @@ __all__ = [
     "StoreForked",
     "StoreInDoubt",
     "StoreNotFound",
+    "StoreReplaced",
     "StructureError",
     "TooDeep",
     "TooLarge",
@@ -125,6 +130,7 @@ __all__ = [
     "UnknownName",
     "UnknownTranscript",
     "UnsafeFile",
+    "UnsafeFilesystem",
     "UnsafeStore",
 ]
 

@@ -12,6 +12,7 @@ import errno
 import os
 import shlex
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
 
@@ -557,6 +558,81 @@ class UnsafeStore(StateStoreError):
         return (
             f"the store at {self.path!r} is refused: {self.reason}; close it with: chmod go-w "
             f"{shlex.quote(self.path)}, or open it with allow_unsafe=True"
+        )
+
+
+class StoreReplaced(StateStoreError):
+    """The folder of an open store was moved or removed, or another one has its place.
+
+    `reason` says which. What was opened goes on being read; nothing more is written to it.
+    """
+
+    exit_code = 6
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.path!r}: {self.reason} since it was opened; nothing was written; "
+            "open the store again"
+        )
+
+
+class LockTimeout(StateStoreError):
+    """Somebody else held a lock of the store for longer than one was ready to wait.
+
+    `path` is that of the lock file, `waited_s` in seconds. `pid`, `host` and `started_at` (aware)
+    are those of the process that holds it, each None where it is not known. Nothing was changed.
+    """
+
+    exit_code = 5
+
+    def __init__(
+        self,
+        path: str,
+        waited_s: float,
+        pid: int | None = None,
+        host: str | None = None,
+        started_at: datetime | None = None,
+    ) -> None:
+        super().__init__(path, waited_s, pid, host, started_at)
+        self.path, self.waited_s = path, waited_s
+        self.pid, self.host, self.started_at = pid, host, started_at
+
+    def __str__(self) -> str:
+        who = "another process"
+        if self.pid is not None:
+            who = f"process {self.pid}"
+            who += f" on {self.host!r}" if self.host else ""
+            if self.started_at is not None:
+                who += f", started at {self.started_at:%Y-%m-%d %H:%M:%S %Z},"
+        return (
+            f"{who} has held {self.path!r} for the {self.waited_s:g} s that this one waited; "
+            "nothing was changed; try again, and if that process hangs, end it: its lock goes "
+            "with it"
+        )
+
+
+class UnsafeFilesystem(StateStoreError):
+    """The locks of a file system do not keep processes apart, or not those of other machines.
+
+    `filesystem` is its type, as the system calls it; empty where it is not known.
+    """
+
+    exit_code = 6
+
+    def __init__(self, path: str, filesystem: str, reason: str) -> None:
+        super().__init__(path, filesystem, reason)
+        self.path, self.filesystem, self.reason = path, filesystem, reason
+
+    def __str__(self) -> str:
+        kind = f" ({self.filesystem})" if self.filesystem else ""
+        return (
+            f"the file system{kind} of {self.path!r} is not safe for a store: {self.reason}; put "
+            "the store on a local disk, or, if only one process at a time will ever use it, open "
+            "it with allow_unsafe=True"
         )
 
 

@@ -89,6 +89,20 @@ EXAMPLES = [
     (errors.StorageError("/srv/x", "open", None, "it moved"), ["open", "/srv/x", "it moved"]),
     (errors.StoreNotFound("/srv/store"), ["/srv/store", "init"]),
     (errors.UnsafeStore("/srv/store", "others may write"), ["/srv/store", "others", "chmod go-w"]),
+    (
+        errors.StoreReplaced("/srv/store", "it was removed"),
+        ["/srv/store", "it was removed", "nothing was written", "open the store again"],
+    ),
+    (
+        errors.LockTimeout("/srv/lock", 30.0, 4711, "box", datetime(2026, 1, 2, tzinfo=UTC)),
+        ["/srv/lock", "30 s", "4711", "'box'", "2026-01-02 00:00:00 UTC", "end it"],
+    ),
+    (errors.LockTimeout("/srv/lock", 0.5), ["/srv/lock", "0.5 s", "another process"]),
+    (
+        errors.UnsafeFilesystem("/srv/store", "nfs4", "it is on another machine"),
+        ["/srv/store", "nfs4", "another machine", "local disk", "allow_unsafe=True"],
+    ),
+    (errors.UnsafeFilesystem("/srv", "", "its locks do nothing"), ["/srv", "do nothing"]),
     (errors.NewerLayout("/srv/meta.json", 2, 1), ["/srv/meta.json", "2", "1", "install a newer"]),
     (errors.CorruptStore("/srv/meta.json", "no JSON"), ["/srv/meta.json", "no JSON", "--salvage"]),
     (errors.ReadOnlyStore("/srv/store", "save"), ["cannot save", "/srv/store"]),

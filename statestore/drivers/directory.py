@@ -7,6 +7,7 @@ written whole; until they have, readers put what the journal has on top.
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -95,6 +96,7 @@ class DirectoryDriver:
         if format is not None:
             get(format)  # a wrong name is refused before a folder is made
         self.traits = attrs.evolve(_TRAITS, files_at_once=materialize == "now")
+        self.run = secrets.token_hex(8)
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._closed = False
@@ -238,6 +240,15 @@ class DirectoryDriver:
             return self._writable("read the history of").history(after)
         place = self._place
         return history_read_only(place.own, place.meta.store_id, after, self.sequence, place.path)
+
+    def catch_up(self) -> int:
+        """See `Driver.catch_up`."""
+        self._place.want_open()
+        source = self._ledger or self._follower
+        if source is None:
+            return 0
+        source.catch_up()
+        return source.sequence
 
     def flush(self) -> None:
         """See `Driver.flush`.

@@ -210,6 +210,11 @@ class Driver(Protocol):
         ...
 
     @property
+    def run(self) -> str:
+        """What tells this opening from every other one, as in `Commit.run`."""
+        ...
+
+    @property
     def record_files(self) -> RecordFiles | None:
         """The files of the records, where the driver keeps such files."""
         ...
@@ -257,7 +262,20 @@ class Driver(Protocol):
         """Yield the commits with a sequence above `after`, in order.
 
         Raises:
+            HistoryPruned: the feed does not go back so far any more.
             NotSupported: the driver keeps no feed.
+        """
+        ...
+
+    def catch_up(self) -> int:
+        """Take in what others have committed; return the sequence of the last commit now known.
+
+        What is known is on the disk. It waits for no writer; where nothing is new it costs
+        microseconds.
+
+        Raises:
+            StoreReplaced: the place is not the one any more that was opened.
+            CorruptJournal, StorageError, StoreClosed: as they say.
         """
         ...
 

@@ -53,6 +53,7 @@ class MemoryDriver:
         self._read_only = read_only
         self.path = path
         self.store_id = secrets.token_hex(16)
+        self.run = secrets.token_hex(8)
         self._clock = clock
         self._kept: dict[Key, _Kept] = {}
         self._revisions: dict[Key, Revision] = {}
@@ -107,7 +108,7 @@ class MemoryDriver:
                     self._kept[key] = new
             self._revisions.update(revisions)
             size = sum(len(new.data) for new in planned.values() if new)
-            commit = Commit(len(self._commits) + 1, now, revisions, size)
+            commit = Commit(len(self._commits) + 1, now, revisions, size, run=self.run)
             self._commits.append(commit)
             return commit
 
@@ -142,6 +143,11 @@ class MemoryDriver:
             self._want_open()
             commits = self._commits[after:]
         yield from commits
+
+    def catch_up(self) -> int:
+        """See `Driver.catch_up`: there are no others."""
+        self._want_open()
+        return self.sequence
 
     def flush(self) -> None:
         """See `Driver.flush`: memory is always up to date."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -61,6 +61,8 @@ class Commit:
 
     Shape: `revisions` maps each key that was changed to its revision after the commit; that of a
     deleted key is the number which its deletion took. `size_bytes` is what was written of records.
+    `source` is who asked for it, `run` the opening of the store that made it; empty where that is
+    not known.
     """
 
     sequence: int
@@ -68,6 +70,16 @@ class Commit:
     revisions: Mapping[Key, Revision]
     size_bytes: int = 0
     source: str = "commit"
+    run: str = ""
+    _made: Callable[[], Sequence[Change]] = attrs.field(default=tuple, eq=False, repr=False)
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        """What it made of each record, in order; made anew at each call.
+
+        A key of `revisions` may be missing: then its record can only be read as it is now.
+        """
+        return self._made()
 
 
 @attrs.frozen
