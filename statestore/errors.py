@@ -284,17 +284,25 @@ class Conflict(StateStoreError):
     """A record was changed by somebody else since it was read.
 
     `expected` and `found` are revisions; 0 means that there is no record. `in_memory` says that it
-    was changed in this process, and perhaps not saved yet, while a transaction wrote it.
+    was changed in this process, and perhaps not saved yet, while a transaction wrote it. `fields`
+    are those that both changes have given different values, where they were to be merged.
     """
 
     exit_code = 5
 
     def __init__(
-        self, kind: str, id: str, expected: int, found: int, *, in_memory: bool = False
+        self,
+        kind: str,
+        id: str,
+        expected: int,
+        found: int,
+        *,
+        in_memory: bool = False,
+        fields: Sequence[str] = (),
     ) -> None:
         super().__init__(kind, id, expected, found)
         self.kind, self.id, self.expected, self.found = kind, id, expected, found
-        self.in_memory = in_memory
+        self.in_memory, self.fields = in_memory, tuple(fields)
 
     def __str__(self) -> str:
         if self.in_memory:
@@ -310,20 +318,25 @@ class Conflict(StateStoreError):
             seen = f"is gone from the store, which held revision {self.expected}"
         else:
             seen = f"is at revision {self.found}, not {self.expected} as it was read"
+        if self.fields:
+            seen += f", and both changes have set {', '.join(self.fields)}"
         return (
             f"record {_key(self.kind, self.id)} {seen}; take in what is stored with "
-            "load_all(discard=True) and repeat the change"
+            "load_all(discard=True) and repeat the change, save with on_conflict='mine' or "
+            "'merge', or change it with modify()"
         )
 
 
-class StaleRecord(StateStoreError):
-    """A record given to replace() was made from an older one than the manager holds."""
+class StaleRecord(Conflict):
+    """A record given to replace() was made from an older one than the manager holds.
 
-    exit_code = 5
+    `expected` and `found` are both the revision that is known to be stored: the newer state may be
+    in memory only.
+    """
 
-    def __init__(self, kind: str, id: str) -> None:
-        super().__init__(kind, id)
-        self.kind, self.id = kind, id
+    def __init__(self, kind: str, id: str, revision: int = 0) -> None:
+        super().__init__(kind, id, revision, revision, in_memory=True)
+        self.args = kind, id, revision
 
     def __str__(self) -> str:
         return (

@@ -18,7 +18,7 @@ from statestore.engine.transactions import Transaction
 from statestore.errors import ConfigurationError, FilesBehind
 from statestore.managers.manager import Manager
 from statestore.models.changes import Commit, Stored
-from statestore.models.configuration import AUTOSAVE_MODES, Configuration
+from statestore.models.configuration import AUTOSAVE_MODES, CONFLICT_POLICIES, Configuration
 from statestore.models.keys import Key, check_id, check_kind
 from statestore.models.reports import (
     BackupReport,
@@ -44,6 +44,7 @@ from statestore.services import (
     verification,
 )
 from statestore.services import restore as restoring
+from statestore.services.watching import Watch
 
 M = TypeVar("M", bound=Manager[Any])
 
@@ -64,6 +65,8 @@ class Store:
         *,
         config: str | os.PathLike[str] | None = None,
         allow_unsafe: bool = False,
+        on_conflict: str | None = None,
+        source: str = "commit",
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Open the store at `path`; make it if it is missing.
@@ -79,6 +82,13 @@ class Store:
                 remembers, json for a new one.
             config: read this file instead of the store's own `statestore.toml`.
             allow_unsafe: open it although other users could write to it.
+            on_conflict: what a save does with a record that others have changed since it was read.
+                "error": it stays unsaved, with a `Conflict`. "mine": it is saved over theirs.
+                "theirs": theirs takes its place. "merge": both are merged, see `Manager`; what
+                contradicts stays unsaved. What only adds items, such as messages, is added to what
+                is stored in every case. By default what `statestore.toml` says, else "error".
+            source: who asks for the commits of this opening, as the history and `RecordChange` tell
+                it: the name of an agent or of a program.
             clock: what tells the time, aware.
         Raises:
             StoreNotFound: `read_only`, and there is no store.
@@ -92,6 +102,7 @@ class Store:
         mode = self._configuration.autosave if autosave is None else autosave
         if mode not in AUTOSAVE_MODES:
             raise ConfigurationError("autosave", f"it is one of {', '.join(AUTOSAVE_MODES)}")
+        policy = _checked_policy(on_conflict) or self._configuration.on_conflict
         driver = open_driver(
             path,
             configuration=self._configuration,
@@ -99,10 +110,13 @@ class Store:
             read_only=read_only,
             allow_unsafe=allow_unsafe,
             clock=clock,
+            source=source,
         )
-        self._engine = Engine(driver, save_on_change=mode == "on-change", clock=clock)
+        save_on_change = mode == "on-change"
+        self._engine = Engine(driver, save_on_change=save_on_change, clock=clock, policy=policy)
         self._managers: dict[str, Manager[Any]] = {}
         self._closed = False
+        self._watch: Watch | None = None
 
     # --- managers ---------------------------------------------------------------------
 
@@ -129,25 +143,27 @@ class Store:
 
     # --- saving and loading -----------------------------------------------------------
 
-    def save_all(self, *, strict: bool = True) -> SaveReport:
+    def save_all(self, *, strict: bool = True, on_conflict: str | None = None) -> SaveReport:
         """Make all unsaved changes durable, as one commit; durable when it returns.
 
         Args:
             strict: raise if something could not be saved; else the report tells.
+            on_conflict: what to do with records that others have changed, too: "error", "mine",
+                "theirs" or "merge"; by default what the store does. `report.resolved` tells of it.
         Raises:
             SaveFailed: some records were not saved. They stay unsaved, the others are durable.
             ReadOnlyStore, StoreClosed: as they say.
             CallbackFailed: a callback raised; the save is complete.
         """
-        return self._engine.save(strict=strict)
+        return self._engine.save(strict=strict, policy=_checked_policy(on_conflict))
 
-    def save(self, kind: str, *, strict: bool = True) -> SaveReport:
+    def save(self, kind: str, *, strict: bool = True, on_conflict: str | None = None) -> SaveReport:
         """Make the unsaved changes of one kind durable. See `save_all`.
 
         Raises:
             UnknownName: no manager of this kind is registered.
         """
-        return self._engine.save({kind}, strict=strict)
+        return self._engine.save({kind}, strict=strict, policy=_checked_policy(on_conflict))
 
     def load_all(self, *, strict: bool = False, discard: bool = False) -> LoadReport:
         """Fill the registered managers with what is stored, whatever format it is in.
@@ -171,6 +187,45 @@ class Store:
         """
         return self._engine.load({kind}, strict=strict, discard=discard)
 
+    def refresh(self) -> LoadReport:
+        """Take in what others have committed since the last load or refresh.
+
+        It costs what they have changed; a few microseconds where they have not. All that is new is
+        taken in at once, as one commit has left it. Records with unsaved changes stay as they are
+        and are in `report.kept`; saving them meets a `Conflict`. `report.changes` tells what became
+        of which record, by whom. `on_load` is called where something has changed. It waits for no
+        writer. Kinds that were never loaded are loaded whole.
+
+        Raises:
+            StoreReplaced: the folder of the store is not the one any more that was opened.
+            StateStoreError: what is stored cannot be read.
+        """
+        return self._engine.refresh()
+
+    def watch(self, interval_s: float = 0.05) -> Handle:
+        """Refresh in the background from now on, until the handle is cancelled or the store closed.
+
+        A thread looks every `interval_s` seconds whether others have committed something, which
+        costs a few microseconds. `on_load` is called on that thread, and so is `on_error`, once for
+        each trouble that stops it from refreshing until it is over. A second call takes the place
+        of the first. It does not go on in a forked child.
+
+        Raises:
+            ConfigurationError: the interval is no number of seconds above 0.
+        """
+        if isinstance(interval_s, bool) or not isinstance(interval_s, int | float):
+            raise ConfigurationError("interval_s", "it is a number of seconds")
+        if not 0 < interval_s < float("inf"):
+            raise ConfigurationError("interval_s", "it is above 0")
+        self._stop_watching()
+        watch = self._watch = Watch(self._engine, interval_s)
+        return Handle(watch.stop)
+
+    def _stop_watching(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.stop()
+
     def clear(self, kind: str | None = None) -> SaveReport:
         """Remove all records, or those of one kind, from memory and from the store, for good.
 
@@ -182,7 +237,7 @@ class Store:
         """
         return self._engine.clear(None if kind is None else {kind})
 
-    def transaction(self) -> Transaction:
+    def transaction(self, *, on_conflict: str | None = None) -> Transaction:
         """Return a block whose changes are made wholly or not at all, in memory and in the store.
 
             with store.transaction():
@@ -194,12 +249,16 @@ class Store:
         unsaved before and is not written in it stays unsaved. It belongs to its thread or asyncio
         task.
 
+        Args:
+            on_conflict: what to do with records that others have changed meanwhile: "error",
+                "mine" or "merge" ("theirs" is as "error", as nothing of a transaction can be given
+                up); by default what the store does. What only adds items is always added.
         Raises:
             NotSupported: the store cannot make several changes at once.
             TransactionFailed: at the end of the block: a record was changed by somebody else
                 meanwhile, or something cannot be stored. Nothing of it is in memory or stored.
         """
-        return Transaction(self._engine)
+        return Transaction(self._engine, _checked_policy(on_conflict))
 
     @property
     def last_save_time(self) -> datetime | None:
@@ -450,6 +509,7 @@ class Store:
 
     def _close(self) -> None:
         self._closed = True
+        self._stop_watching()
         self._engine.close()
 
     def _close_beside(self, error: BaseException | None) -> None:
@@ -506,6 +566,12 @@ def _checked_path(path: str | os.PathLike[str], what: str) -> str:
     if "\0" in text:
         raise ConfigurationError(what, "it has a NUL character")
     return text
+
+
+def _checked_policy(policy: str | None) -> str | None:
+    if policy is not None and policy not in CONFLICT_POLICIES:
+        raise ConfigurationError("on_conflict", f"it is one of {', '.join(CONFLICT_POLICIES)}")
+    return policy
 
 
 def _key(key: str | Key) -> Key:

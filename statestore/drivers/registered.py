@@ -22,7 +22,7 @@ class DriverOptions:
 
     `target` is the URL behind its scheme and colon: a path, a server. `format` is the name of the
     serializer to write with, None for the one that the place remembers. `journal` and `materialize`
-    are for drivers that keep a journal, and files that follow it.
+    are for drivers that keep a journal, and files that follow it. `source` is who asks for commits.
     """
 
     target: str
@@ -33,6 +33,7 @@ class DriverOptions:
     clock: Clock = utc_now
     journal: JournalOptions = attrs.field(factory=JournalOptions)
     materialize: str = "background"
+    source: str = "commit"
 
 
 DriverFactory: TypeAlias = Callable[[DriverOptions], Driver]

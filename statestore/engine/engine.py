@@ -14,13 +14,15 @@ import attrs
 
 from statestore.drivers.driver import Clock, Driver, utc_now
 from statestore.engine.callbacks import Callbacks, Event
-from statestore.engine.collecting import collector_paused
 from statestore.engine.flights import Flights
-from statestore.engine.loading import read
+from statestore.engine.intake import Intake
+from statestore.engine.publishing import Publisher, Spaces
 from statestore.engine.queueing import submit_to
 from statestore.engine.saving import Outcome, Saver
+from statestore.engine.settling import Settler
 from statestore.errors import (
     CallbackFailed,
+    Conflict,
     FilesBehind,
     InTransaction,
     LoadFailed,
@@ -28,6 +30,7 @@ from statestore.errors import (
     SaveFailed,
     StateStoreError,
     StoreClosed,
+    TransactionFailed,
     UnknownName,
 )
 from statestore.managers.scopes import INNERMOST, scope_of
@@ -35,6 +38,7 @@ from statestore.models.changes import Change, Delete
 from statestore.models.keys import Key, Revision
 from statestore.models.managed import Pending, RecordManager
 from statestore.models.reports import Failure, LoadReport, SaveReport
+from statestore.models.workspaces import Workspace
 
 
 class Engine:
@@ -46,9 +50,18 @@ class Engine:
     """
 
     def __init__(
-        self, driver: Driver, *, save_on_change: bool = False, clock: Clock = utc_now
+        self,
+        driver: Driver,
+        *,
+        save_on_change: bool = False,
+        clock: Clock = utc_now,
+        policy: str = "error",
     ) -> None:
-        """Take over `driver`; `close()` closes it."""
+        """Take over `driver`; `close()` closes it.
+
+        Args:
+            policy: what is done about conflicts where a call does not say. See `Settler`.
+        """
         self.driver = driver
         self.callbacks = Callbacks()
         self.clock = clock
@@ -58,7 +71,14 @@ class Engine:
         # The lock itself, and only ever used by `with`: an interruption cannot leave it behind.
         self._turn = threading.RLock()
         self.flights = Flights(submit_to(driver), self._turn, self._book)
-        self._saver = Saver(self.flights, self._turn)
+        self._policy = policy
+        settler = Settler(driver, self._managers)
+        self._saver = Saver(self.flights, self._turn, settler)
+        self._publisher = Publisher(self.flights, self._turn, settler, self.callbacks.tell)
+        self._intake = Intake(
+            driver, self._managers, self.flights, self._turn, settler,
+            clock=clock, format=lambda: self.format,
+        )  # fmt: skip
         self._loaded = False
         self._closed = False
         if driver.record_files is not None:
@@ -131,12 +151,20 @@ class Engine:
 
     # --- saving -----------------------------------------------------------------------
 
-    def save(self, kinds: Collection[str] | None = None, *, strict: bool = True) -> SaveReport:
+    def save(
+        self,
+        kinds: Collection[str] | None = None,
+        *,
+        strict: bool = True,
+        policy: str | None = None,
+    ) -> SaveReport:
         """Make all unsaved changes durable, as one commit, and tell the host.
 
         What cannot be encoded or is in conflict is left out and stays unsaved. What others are
         just committing is waited for.
 
+        Args:
+            policy: what is done about conflicts; by default what the engine does.
         Raises:
             SaveFailed: something was left out (only if `strict`); it has the report.
             UnknownName: no manager of such a kind is registered.
@@ -144,13 +172,18 @@ class Engine:
             InTransaction: this code is in one.
         """
         self.want_no_transaction("save")
-        return self._save(self._chosen(kinds), None, strict=strict)
+        return self._save(self._chosen(kinds), None, strict=strict, policy=policy)
 
     def _save(
-        self, managers: Sequence[RecordManager], only: Collection[str] | None, *, strict: bool
+        self,
+        managers: Sequence[RecordManager],
+        only: Collection[str] | None,
+        *,
+        strict: bool,
+        policy: str | None = None,
     ) -> SaveReport:
         started = time.monotonic()
-        outcome = self._saver.save(managers, only)
+        outcome = self._saver.save(managers, only, policy=policy or self._policy)
         report = self.save_report(outcome, started)
         self.tell_of_save(report, strict=strict)
         return report
@@ -159,6 +192,34 @@ class Engine:
         """Note when it was, and tell the host. See `finish`."""
         self._write_files(report.items + report.deleted)
         self.finish(report, self._noted(report), SaveFailed, strict=strict)
+
+    def publish(self, spaces: Spaces, policy: str | None = None) -> None:
+        """Commit what was written apart, show it to everybody, and tell the host.
+
+        Raises:
+            TransactionFailed: nothing of it is in memory or in the store; it says why.
+            CallbackFailed: a callback raised; it is made.
+            StateStoreError: it concerns the store as a whole. See `Publisher.publish`.
+        """
+        started = time.monotonic()
+        outcome = self._publisher.publish(spaces, policy or self._policy)
+        if outcome.written or outcome.deleted:
+            self.tell_of_save(self.save_report(outcome, started))
+
+    def renew(self, kind: str, id: str) -> None:
+        """See `Owner.renew`."""
+        self._intake.renew(Key(kind, id), self._policy)
+
+    def exchange(self, kind: str, workspace: Workspace[Any]) -> bool:
+        """See `Owner.exchange`."""
+        try:
+            self.publish([(self._managers[kind], workspace)], "never")
+        except TransactionFailed as failed:
+            error = next(iter(failed.failures)).error
+            if not isinstance(error, Conflict):
+                raise error from failed
+            return False
+        return True
 
     def commit(self, changes: Sequence[Change], expect: Mapping[Key, int]) -> Outcome:
         """Commit what can be committed. What the driver refuses is left out and told."""
@@ -196,6 +257,7 @@ class Engine:
             duration_s=time.monotonic() - started,
             failures=(*failures, *outcome.failures),
             sequence=sequence,
+            resolved=tuple(outcome.resolved),
         )
 
     def clear(self, kinds: Collection[str] | None = None) -> SaveReport:
@@ -270,25 +332,33 @@ class Engine:
             discard: drop unsaved changes; without it they stay and are in `report.kept`.
         """
         with self._turn:
-            started = time.monotonic()
-            failures: list[Failure] = []
-            notes: list[str] = []
-            self.wait_for_commits()
-            with collector_paused(all_stay=True):
-                found = read(self.driver, self._chosen(kinds), failures, notes)
-            kept = [key for one in found for key in one.adopt(discard=discard)]
+            report = self._intake.load([one.kind for one in self._chosen(kinds)], discard=discard)
             self._loaded = self._loaded or kinds is None
+            return report
+
+    def refresh(self) -> LoadReport:
+        """Take in what others have committed since the last look, and tell the host of it.
+
+        Unsaved changes stay, and are in `report.kept`. Kinds that were never loaded are loaded.
+
+        Raises:
+            CallbackFailed: a callback raised; the refresh is complete.
+            InTransaction: this code is in one.
+        """
+        self.want_no_transaction("refresh")
+        report = self._intake.refresh()
+        if report is None:
             return LoadReport(
                 path=self.driver.path,
                 format=self.format,
-                items=sum(len(one.loaded) for one in found),
-                size_bytes=sum(one.size_bytes for one in found),
+                items=0,
+                size_bytes=0,
                 timestamp=self.clock(),
-                duration_s=time.monotonic() - started,
-                failures=tuple(failures),
-                notes=tuple(notes),
-                kept=tuple(kept),
+                duration_s=0.0,
             )
+        event = self.callbacks.load if report.items or report.deleted else None
+        self.finish(report, event, LoadFailed, strict=False)
+        return report
 
     # --- both -------------------------------------------------------------------------
 

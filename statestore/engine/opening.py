@@ -31,6 +31,7 @@ def open_driver(
     read_only: bool,
     allow_unsafe: bool,
     clock: Clock,
+    source: str = "commit",
 ) -> Driver:
     """Return the driver for a path, or for a URL: `memory:`, `directory:/path/of/it`.
 
@@ -51,6 +52,7 @@ def open_driver(
             history_days=configuration.history_days,
         ),
         materialize=configuration.materialize,
+        source=source,
     )
     return get(scheme)(options)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
@@ -14,17 +14,21 @@ import attrs
 from statestore.engine.collecting import collector_paused
 from statestore.engine.flights import LOST, Flight, Flights, commit_of, failures_of
 from statestore.engine.queueing import Result
+from statestore.engine.settling import Settler
 from statestore.errors import (
     CommitRefused,
+    LockTimeout,
     PartialCommit,
     ReadOnlyStore,
     StateStoreError,
     StoreClosed,
+    StoreInDoubt,
+    StoreReplaced,
 )
 from statestore.models.changes import Change, Commit, Delete
 from statestore.models.keys import Key
 from statestore.models.managed import Pending, RecordManager
-from statestore.models.reports import Failure
+from statestore.models.reports import Failure, Resolved
 
 
 @attrs.define
@@ -41,6 +45,7 @@ class Outcome:
     sequence: int | None = None
     committed_at: datetime | None = None
     failures: list[Failure] = attrs.field(factory=list)
+    resolved: list[Resolved] = attrs.field(factory=list)
 
     def add(self, commit: Commit, changes: Iterable[Change]) -> None:
         """Count a commit that made `changes`."""
@@ -69,13 +74,18 @@ class _Awaited:
 class Saver:
     """Saves the records of managers. Any thread may use it; saves overlap."""
 
-    def __init__(self, flights: Flights, turn: AbstractContextManager[Any]) -> None:
-        """Make plans while `turn` is held."""
-        self._flights = flights
-        self._turn = turn
+    def __init__(
+        self, flights: Flights, turn: AbstractContextManager[Any], settler: Settler
+    ) -> None:
+        """Make plans while `turn` is held; let `settler` settle conflicts."""
+        self._flights, self._turn, self._settler = flights, turn, settler
 
     def save(
-        self, managers: Sequence[RecordManager], only: Collection[str] | None = None
+        self,
+        managers: Sequence[RecordManager],
+        only: Collection[str] | None = None,
+        *,
+        policy: str = "error",
     ) -> Outcome:
         """Make all that is unsaved durable, and return what the own commits did.
 
@@ -84,10 +94,18 @@ class Saver:
 
         Args:
             only: the ids of others' commits to wait for; by default all.
+            policy: what is done about conflicts. See `Settler`.
         Raises:
             ReadOnlyStore, StoreClosed, StateStoreError: nothing of a commit was written.
         """
         outcome = Outcome()
+
+        def settle(failure: Failure) -> bool:
+            how = self._settler.settle(failure, policy, outcome.failures)
+            if how and failure.key is not None:
+                outcome.resolved.append(Resolved(failure.key, how))
+            return how is not None
+
         left: Mapping[str, Collection[str]] | None = None
         while True:
             mine: dict[Key, Pending] = {}
@@ -103,7 +121,7 @@ class Saver:
             again: defaultdict[str, set[str]] = defaultdict(set)
             if flight is not None:
                 flight.wait()
-                for key in judge(flight.result, mine, outcome):
+                for key in judge(flight.result, mine, outcome, settle):
                     again[key.kind].add(key.id)
             for one in awaited:
                 one.flight.wait()
@@ -161,10 +179,16 @@ class Saver:
 
 
 def judge(
-    result: Result | None, asked: Mapping[Key, Pending | Change], outcome: Outcome
+    result: Result | None,
+    asked: Mapping[Key, Pending | Change],
+    outcome: Outcome,
+    settle: Callable[[Failure], bool] | None = None,
 ) -> Collection[Key]:
     """Note what a commit came to; return the keys to try again, as it was refused for others.
 
+    Args:
+        settle: says which of those that were refused are to be tried again, too, and notes why the
+            others cannot be.
     Raises:
         ReadOnlyStore, StoreClosed, BaseException: it concerns the store as a whole.
     """
@@ -180,17 +204,31 @@ def judge(
         keys = {failure.key for failure in refused}
         if keys.isdisjoint(asked):
             raise result
-        outcome.failures.extend(refused)
-        return [key for key in asked if key not in keys]
+        again = [key for key in asked if key not in keys]
+        if settle is None:
+            outcome.failures.extend(refused)
+            return again
+        return again + [one.key for one in refused if settle(one) and one.key is not None]
     elif result is LOST or result is None:
         return list(asked)
-    elif isinstance(result, ReadOnlyStore | StoreClosed) or not asked:
+    elif concerns_all(result, in_doubt=False) or not asked:
         raise result
     elif isinstance(result, StateStoreError):  # nothing was written, whatever the record
         outcome.failures.extend(Failure(key, "save", result) for key in asked)
     else:
         raise result
     return ()
+
+
+def concerns_all(error: BaseException, *, in_doubt: bool = True) -> bool:
+    """Say whether an error is one of the store as a whole, not of what was to be committed.
+
+    Args:
+        in_doubt: count `StoreInDoubt` among them.
+    """
+    if isinstance(error, StoreInDoubt):
+        return in_doubt
+    return isinstance(error, ReadOnlyStore | StoreClosed | LockTimeout | StoreReplaced)
 
 
 def _change(one: Pending | Change) -> Change:

@@ -6,7 +6,7 @@ belongs, an unknown enum value: each is a problem with a path, and the record st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import (
     Any,
     Generic,
@@ -144,6 +144,20 @@ class Codec(Generic[R]):
         See `Patcher.patch`.
         """
         return None if self._patcher is None else self._patcher.patch(key, old, new, check=check)
+
+    def patched(self, record: R, patches: Iterable[Patch]) -> R | None:
+        """Return a record as patches have made it; None if only the whole document tells.
+
+        See `Patcher.patched`.
+        """
+        for patch in patches:
+            if self._patcher is None:
+                return None
+            changed: R | None = self._patcher.patched(record, patch)
+            if changed is None:
+                return None
+            record = changed
+        return record
 
     def knows(self, document: Mapping[str, Any]) -> bool:
         """Say whether the class has a field, or a place, for each field of a document."""

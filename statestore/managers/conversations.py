@@ -22,6 +22,7 @@ from statestore.managers.fields import (
 )
 from statestore.managers.ids import new_id
 from statestore.managers.messages import Message
+from statestore.managers.sharing import Merge
 from statestore.models.documents import FrozenDict
 from statestore.models.sequences import Items
 
@@ -65,9 +66,10 @@ class ConversationManager(DomainManager[Conversation]):
         *,
         clock: Callable[[], datetime] | None = None,
         make_id: Callable[[], str] = new_id,
+        merge: Merge[Conversation] | None = None,
     ) -> None:
         """See `Manager`."""
-        super().__init__("conversations", Conversation, clock=clock, make_id=make_id)
+        super().__init__("conversations", Conversation, clock=clock, make_id=make_id, merge=merge)
 
     def create(
         self, title: str = "", session_id: str | None = None, id: str | None = None, **fields: Any

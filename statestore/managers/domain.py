@@ -57,7 +57,7 @@ class DomainManager(Manager[D]):
         if new is current:
             return current
         if new.updated_at < current.updated_at:
-            raise StaleRecord(self.kind, current.id)
+            raise StaleRecord(self.kind, current.id, self.known(current.id))
         if new.updated_at > current.updated_at:
             return new  # the host says itself when it was changed
         moment = later(current.updated_at, self._clock())

@@ -29,6 +29,7 @@ from statestore.managers.fields import (
     to_items,
 )
 from statestore.managers.ids import new_id
+from statestore.managers.sharing import Merge
 from statestore.models.documents import FrozenDict, freeze_mapping
 from statestore.models.sequences import Items
 
@@ -126,9 +127,10 @@ class FocusManager(DomainManager[FocusChain]):
         *,
         clock: Callable[[], datetime] | None = None,
         make_id: Callable[[], str] = new_id,
+        merge: Merge[FocusChain] | None = None,
     ) -> None:
         """See `Manager`."""
-        super().__init__("focus", FocusChain, clock=clock, make_id=make_id)
+        super().__init__("focus", FocusChain, clock=clock, make_id=make_id, merge=merge)
 
     def create(self, name: str = "", id: str | None = None, **fields: Any) -> FocusChain:
         """Add a focus chain and return it. See `Manager.create`."""

@@ -23,7 +23,7 @@ from statestore.managers.shapes import Misfit
 from statestore.models.changes import Delete, Patch, Put, Stored
 from statestore.models.documents import FrozenDict, dumps_checked
 from statestore.models.keys import Key, Revision, check_kind
-from statestore.models.managed import Landing, Loaded, Pending
+from statestore.models.managed import Landing, Loaded, Owner, Pending
 from statestore.models.reports import Failure
 from statestore.models.workspaces import Workspace
 
@@ -39,7 +39,7 @@ R = TypeVar("R", bound=Record)
 
 
 @attrs.frozen
-class _Saved:
+class Saved:
     """What is known to be stored of a record.
 
     `token` is the record itself where it cannot change, else a digest of its document. `is_exact`
@@ -75,10 +75,10 @@ class Keeper(Generic[R]):
         self._codec: Codec[R] = codec_of(record_class)
         self._lock = threading.RLock()
         self._live: dict[str, R] = {}
-        self._saved: dict[str, _Saved] = {}
+        self._saved: dict[str, Saved] = {}
         self._touched: set[str] = set()
         self._unknown: dict[str, FrozenDict] = {}
-        self._owner: object = None
+        self._owner: Owner | None = None
         self._left: str | None = None
         self._on_change: Callable[[Set[str]], None] | None = None
         self._landings: dict[str, Landing] = {}
@@ -171,7 +171,7 @@ class Keeper(Generic[R]):
                 self._unknown.pop(id, None)
                 clean = id not in self._live
             else:
-                self._saved[id] = _Saved(
+                self._saved[id] = Saved(
                     pending.token, revision, is_exact=True, has_unknown=self._has_unknown(pending)
                 )
                 clean = self._live.get(id) is pending.token
@@ -215,7 +215,7 @@ class Keeper(Generic[R]):
             saved_now = {
                 **{id: saved for id, saved in old_saved.items() if id in stays},
                 **{
-                    id: _Saved(one.token, one.revision, one.is_exact, bool(one.unknown))
+                    id: Saved(one.token, one.revision, one.is_exact, bool(one.unknown))
                     for id, one in loaded.items()
                     if id not in stays
                 },
@@ -236,7 +236,7 @@ class Keeper(Generic[R]):
             self._touched = touched
         return kept
 
-    def attach(self, owner: object, on_change: Callable[[Set[str]], None] | None) -> None:
+    def attach(self, owner: Owner, on_change: Callable[[Set[str]], None] | None) -> None:
         """See `RecordManager.attach`."""
         with self._lock:
             if self._owner is not None and self._owner is not owner:
@@ -296,7 +296,7 @@ class Keeper(Generic[R]):
         return Pending(Put(key, document, self.schema), saved.revision if saved else 0, token)
 
     def _patch(
-        self, key: Key, saved: _Saved | None, record: R, unknown: Mapping[str, Any] | None
+        self, key: Key, saved: Saved | None, record: R, unknown: Mapping[str, Any] | None
     ) -> Patch | None:
         if saved is None or not saved.is_exact or not self._codec.is_immutable:
             return None
@@ -311,7 +311,7 @@ class Keeper(Generic[R]):
         saved = self._saved.get(pending.change.key.id)
         return saved is not None and saved.has_unknown
 
-    def _put_back(self, ids: Set[str], live: dict[str, R], saved: dict[str, _Saved]) -> None:
+    def _put_back(self, ids: Set[str], live: dict[str, R], saved: dict[str, Saved]) -> None:
         """Undo unsaved changes of records that cannot be read again, as far as is known."""
         changed = set(self.unsaved)
         for id in ids & changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -18,15 +19,16 @@ from statestore.errors import (
     StoreClosed,
 )
 from statestore.managers.ids import new_id
-from statestore.managers.keeping import Keeper, R
+from statestore.managers.keeping import R
 from statestore.managers.scopes import INNERMOST, Scope, scope_of
+from statestore.managers.sharing import Merge, Sharer
 from statestore.models.keys import Revision, check_id
 from statestore.models.workspaces import Workspace
 
 T = TypeVar("T")
 
 
-class Manager(Keeper[R]):
+class Manager(Sharer[R]):
     """A mapping of the live records of one kind. Any thread may use it.
 
     Records of a frozen class, frozen to the bottom, are compared by identity: what was not touched
@@ -44,6 +46,7 @@ class Manager(Keeper[R]):
         schema: int = 1,
         clock: Callable[[], datetime] | None = None,
         make_id: Callable[[], str] = new_id,
+        merge: Merge[R] | None = None,
     ) -> None:
         """Begin empty; a store that the manager is registered with fills it at `load_all()`.
 
@@ -53,10 +56,14 @@ class Manager(Keeper[R]):
             schema: the version of that class; records of a newer one are left alone.
             clock: what tells the time, aware.
             make_id: what makes the id of a record that is created without one.
+            merge: what makes one record of two, where a save is to merge: called with the record
+                that both were made of (None where that is not known), the one here and the stored
+                one. By default fields, items and keys of mappings that only one of them has changed
+                are taken from that one, and what both have changed differently stays a `Conflict`.
         Raises:
             InvalidKind, NotARecordClass: as they say.
         """
-        super().__init__(kind, record_class, schema)
+        super().__init__(kind, record_class, schema, merge)
         self._clock = clock or (lambda: datetime.now(UTC))
         self._make_id = make_id
 
@@ -163,7 +170,7 @@ class Manager(Keeper[R]):
 
         def successor(current: R) -> R:
             if expect is not None and expect is not current:
-                raise StaleRecord(self.kind, record.id)
+                raise StaleRecord(self.kind, record.id, self.known(record.id))
             return record
 
         self._check(record)
@@ -177,6 +184,39 @@ class Manager(Keeper[R]):
             InvalidRecord: the class does not take these values; the record is as it was.
         """
         return self._modify(id, lambda current: self._evolved(current, **changes))
+
+    def modify(self, id: str | R, change: Callable[[R], R]) -> R:
+        """Change a record as it is stored now, durably, whoever else does; return the new one.
+
+        `change` is given the newest record, what others have made of it included, and returns its
+        successor, which is committed at once in every autosave mode. If somebody else was faster it
+        is called again with what they have made. So it is to do nothing but compute; it is called
+        outside of all locks. Unsaved changes of the record go along, those of others do not.
+        Within a transaction it is called once, and what it returns is a part of the transaction.
+        A record of a class that can change is given to it as a copy.
+
+        Raises:
+            RecordNotFound: there is none, or it was deleted meanwhile.
+            InvalidRecord: what it returned is no record of this kind and id.
+            Conflict: unsaved changes of the record contradict what others have stored.
+            StateStoreError: it could not be saved; the record is as it was.
+        """
+        name, owner, scope = self._id(id), self._owner, self._scope()
+        space: Workspace[R] | None = scope.workspace(self.kind) if scope is not None else None
+        if owner is None or (space is not None and name in space.written):
+            return self._exchange(name, change)
+        while True:
+            owner.renew(self.kind, name)
+            if scope is not None:
+                return self._exchange(name, change)
+            current = self[name]
+            new = self._successor(current, change(self._own_copy(current)))
+            if new is current:
+                return current
+            space = Workspace()
+            space.put(name, new, current)
+            if owner.exchange(self.kind, space):
+                return new
 
     def delete(self, id: str | R) -> R:
         """Remove a record and return what it was. The next save removes it from the store.
@@ -234,15 +274,44 @@ class Manager(Keeper[R]):
         def make(current: R | None) -> R:
             if current is None:
                 raise RecordNotFound(self.kind, name)
-            new = change(current)
-            self._check(new)
-            if new is not current:
-                new = self._succeed(current, new)
+            new = self._successor(current, change(current))
             made.append(new)
             return new
 
         self._change(name, make)
         return made[0]
+
+    def _exchange(self, id: str, change: Callable[[R], R]) -> R:
+        """Do as `_modify`, with `change` called without the lock, again if overtaken."""
+        while True:
+            current = self[id]
+            new = change(self._own_copy(current))
+
+            def put(present: R, seen: R = current, new: R = new) -> R:
+                if present is not seen:
+                    raise _Overtaken
+                return new
+
+            try:
+                return self._modify(id, put)
+            except _Overtaken:
+                continue
+
+    def _own_copy(self, record: R) -> R:
+        """Return what may be changed without changing the record."""
+        return record if self._codec.is_immutable else copy.deepcopy(record)
+
+    def _successor(self, current: R, new: R) -> R:
+        """Return `new` as what follows `current`, checked.
+
+        Raises:
+            InvalidRecord: it is no record of this kind, or has another id.
+            StaleRecord: it was made from an older one.
+        """
+        self._check(new)
+        if new.id != current.id:
+            raise InvalidRecord(self.kind, current.id, "the id of a record cannot be changed")
+        return new if new is current else self._succeed(current, new)
 
     def _evolved(self, current: R, **changes: Any) -> R:
         """Return a record with other values of some fields.
@@ -342,12 +411,16 @@ class Manager(Keeper[R]):
         space: Workspace[R] | None = scope.workspace(self.kind) if scope is not None else None
         return self._live if space is None else space.over(self._live)
 
-    def _check(self, record: R) -> None:
+    def _check(self, record: Any) -> None:
         # No subclass either: the fields that it adds would not come back.
         if type(record) is not self.record_class:
             reason = f"it is a {type(record).__name__}, not a {self.record_class.__name__}"
             raise InvalidRecord(self.kind, None, reason)
         check_id(record.id)
+
+
+class _Overtaken(Exception):
+    """The record is another by now."""
 
 
 def later(moment: datetime, now: datetime) -> datetime:

@@ -85,6 +85,29 @@ class Patcher:
             return None
         return Patch(key, fields, tuple(appends))
 
+    def patched(self, record: Any, patch: Patch) -> Any | None:
+        """Return a record as a patch has made it, at the cost of what the patch holds.
+
+        None if the patch is not one of small fields and of items behind those of the record, or
+        does not fit the class.
+        """
+        if not self._growing:
+            return None
+        changes: dict[str, Any] = {}
+        try:
+            for append in patch.append:
+                items = getattr(record, append.field)
+                shape = self._growing[append.field]
+                if len(items) != append.from_length:
+                    return None
+                changes[append.field] = items.extended(map(shape.read, append.items))
+            for name, value in patch.set.items():
+                changes[name] = self._small[name].read(value)
+            named = {field.name: field.alias for field in attrs.fields(type(record))}
+            return attrs.evolve(record, **{named[name]: one for name, one in changes.items()})
+        except Exception:  # noqa: BLE001 # whoever reads the whole record tells what is wrong, and where
+            return None
+
 
 class _Shape:
     """What values of one type look like in a document."""
@@ -95,6 +118,9 @@ class _Shape:
         self._write: Callable[[Any], Json] = converter.get_unstructure_hook(type_)
         self._read: Callable[[Any, Any], Any] = converter.get_structure_hook(type_)
         self._lacks_list = list_check(type_)
+
+    def read(self, value: Any) -> Any:
+        return self._read(value, self._type)
 
     def write(self, value: Any, *, check: bool) -> Json:
         if self._lacks_list is not None and self._lacks_list(value):

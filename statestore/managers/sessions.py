@@ -22,6 +22,7 @@ from statestore.managers.fields import (
     time_field,
 )
 from statestore.managers.ids import new_id
+from statestore.managers.sharing import Merge
 from statestore.models.documents import FrozenDict
 
 
@@ -83,9 +84,10 @@ class SessionManager(DomainManager[Session]):
         *,
         clock: Callable[[], datetime] | None = None,
         make_id: Callable[[], str] = new_id,
+        merge: Merge[Session] | None = None,
     ) -> None:
         """See `Manager`."""
-        super().__init__("sessions", Session, clock=clock, make_id=make_id)
+        super().__init__("sessions", Session, clock=clock, make_id=make_id, merge=merge)
 
     def create(
         self,

@@ -25,6 +25,7 @@ from statestore.managers.fields import (
     to_items,
 )
 from statestore.managers.ids import new_id
+from statestore.managers.sharing import Merge
 from statestore.models.documents import FrozenDict
 from statestore.models.sequences import Items
 
@@ -135,9 +136,10 @@ class TaskManager(DomainManager[Task]):
         *,
         clock: Callable[[], datetime] | None = None,
         make_id: Callable[[], str] = new_id,
+        merge: Merge[Task] | None = None,
     ) -> None:
         """See `Manager`."""
-        super().__init__("tasks", Task, clock=clock, make_id=make_id)
+        super().__init__("tasks", Task, clock=clock, make_id=make_id, merge=merge)
 
     def create(
         self,

@@ -8,6 +8,7 @@ import attrs
 
 AUTOSAVE_MODES = ("manual", "on-change")
 MATERIALIZE_MODES = ("background", "now")
+CONFLICT_POLICIES = ("error", "mine", "theirs", "merge")
 
 MOST_HISTORY = 1_000_000_000
 """The largest number of days, or of megabytes, that history can be kept for."""
@@ -55,6 +56,9 @@ class Configuration:
     `group_access` opens the files and folders of the store to their group.
     `materialize` says when the files of records follow a save: "background" (within a second) or
     "now" (before it returns). The save is durable either way.
+    `on_conflict` says what a save does with a record that others have changed since it was read:
+    "error" leaves it unsaved, "mine" saves it over theirs, "theirs" takes theirs for it, "merge"
+    merges both and leaves unsaved what contradicts. What only adds items is always added.
     What was committed is kept as history for `history_days`, and at most `history_megabytes` of it
     (of 1,048,576 bytes each); what the files do not show yet is always kept.
     """
@@ -63,5 +67,6 @@ class Configuration:
     backups: str = attrs.field(default="backups", validator=[_typed(str), _check_backups])
     group_access: bool = attrs.field(default=False, validator=_typed(bool))
     materialize: str = attrs.field(default="background", validator=_one_of(MATERIALIZE_MODES))
+    on_conflict: str = attrs.field(default="error", validator=_one_of(CONFLICT_POLICIES))
     history_days: float = attrs.field(default=30.0, validator=_check_amount)
     history_megabytes: float = attrs.field(default=64.0, validator=_check_amount)

@@ -40,6 +40,53 @@ class Loaded:
     is_exact: bool = False
 
 
+@attrs.frozen
+class Gone:
+    """A record that others have deleted, and the revision that its deletion took."""
+
+    revision: Revision
+
+
+@attrs.frozen
+class Brought:
+    """What others have made of a record: what it was and what it is, None for nothing."""
+
+    id: str
+    before: object
+    after: object
+
+
+class Unmergeable(Exception):
+    """Two changes of a record contradict each other. `fields` are those in which they do."""
+
+    def __init__(self, fields: Sequence[str] = ()) -> None:
+        super().__init__(fields)
+        self.fields = tuple(fields)
+
+
+class Owner(Protocol):
+    """What coordinates managers, as they see it."""
+
+    def renew(self, kind: str, id: str) -> None:
+        """Let the manager of a kind know the newest state of a record.
+
+        Raises:
+            Conflict: there is an unsaved change of it, which contradicts what others have stored.
+            StateStoreError: it cannot be read.
+        """
+        ...
+
+    def exchange(self, kind: str, workspace: Workspace[Any]) -> bool:
+        """Commit what is written in a workspace, and show it when it is durable.
+
+        False says that somebody else was faster to change a record; nothing was changed.
+
+        Raises:
+            StateStoreError: it cannot be committed.
+        """
+        ...
+
+
 class Landing(Protocol):
     """A commit on its way that changes live records when it lands."""
 
@@ -116,7 +163,56 @@ class RecordManager(Protocol):
         """
         ...
 
-    def attach(self, owner: object, on_change: Callable[[Set[str]], None] | None) -> None:
+    def known(self, id: str) -> Revision:
+        """Return the revision of a record that is known to be stored; 0 for none."""
+        ...
+
+    def patched(self, id: str, base: Revision, patches: Sequence[Patch]) -> Loaded | None:
+        """Return a record that is known to be stored at `base` as patches have made it.
+
+        Each patch is a commit. None where that cannot be told without reading the whole record.
+        """
+        ...
+
+    def bring_in(
+        self, news: Mapping[str, Loaded | Gone], *, besides: Collection[str] = ()
+    ) -> tuple[Sequence[Brought], Sequence[str]]:
+        """Take in what others have made of some records; return what has changed here, and the ids
+        whose unsaved change was kept instead. What is older than what is known is left out.
+
+        Args:
+            besides: the ids of records whose change is on its way to the store.
+        """
+        ...
+
+    def can_settle(self, id: str, policy: str, workspace: Workspace[Any] | None = None) -> bool:
+        """Say whether a conflict may be settled when it is known what is stored.
+
+        Args:
+            workspace: what a transaction has written; by default the change is the manager's own.
+        """
+        ...
+
+    def settle(self, id: str, stored: Loaded | None, policy: str) -> str:
+        """Make the unsaved change of a record one of what others have `stored`; None if they have
+        deleted it. Return how: "added", "merged", "mine" or "theirs"; "" if it is settled by now.
+
+        What only adds items is added to what is stored, whatever the policy.
+
+        Args:
+            policy: "error", "mine", "theirs" or "merge".
+        Raises:
+            Unmergeable: it cannot be; nothing was changed.
+        """
+        ...
+
+    def settle_within(
+        self, workspace: Workspace[Any], id: str, stored: Loaded | None, policy: str
+    ) -> str:
+        """Do as `settle` for what a transaction has written, which it changes."""
+        ...
+
+    def attach(self, owner: Owner, on_change: Callable[[Set[str]], None] | None) -> None:
         """Belong to `owner` for good, and call `on_change` after each operation that changed
         something, with the ids, outside every lock.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import attrs
 
@@ -49,22 +50,62 @@ class Report:
     notes: tuple[str, ...] = ()
 
 
+@attrs.frozen
+class Resolved:
+    """A conflict that was settled, and how.
+
+    "added": the change only adds items, which now stand behind those of others. "merged": both
+    changes were merged. "mine", "theirs": one of them was taken for the other.
+    """
+
+    key: Key
+    how: str
+
+
 @attrs.frozen(kw_only=True)
 class SaveReport(Report):
     """What a save wrote. `items` counts records written, `deleted` those removed.
 
-    `sequence` is that of the commit; of the last one where there was nothing to save.
+    `sequence` is that of the commit; of the last one where there was nothing to save. `resolved`
+    are the conflicts that were settled on the way.
     """
 
     sequence: int
     deleted: int = 0
+    resolved: tuple[Resolved, ...] = ()
+
+
+@attrs.frozen
+class RecordChange:
+    """What somebody else has made of a record.
+
+    `before` and `after` are the records, None where there was or is none. `revision` is that of
+    `after`, or the one that the deletion took. `source` says who asked for the commit, `run` which
+    opening of the store made it, `sequence` and `committed_at` which one it was; of several commits
+    the last one counts.
+    """
+
+    key: Key
+    before: Any
+    after: Any
+    revision: Revision
+    source: str
+    run: str
+    sequence: int
+    committed_at: datetime
 
 
 @attrs.frozen(kw_only=True)
 class LoadReport(Report):
-    """What a load read. `kept` are the keys whose unsaved local change was kept instead."""
+    """What a load or a refresh read. `kept` are the keys whose unsaved local change was kept.
+
+    A refresh tells in `changes` what others have made of which record; `deleted` counts those that
+    they have removed.
+    """
 
     kept: tuple[Key, ...] = ()
+    deleted: int = 0
+    changes: tuple[RecordChange, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,141 @@
+"""Intake: what is stored becomes the live records of managers, whole or by what is new."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from statestore.drivers.driver import Clock, Driver
+from statestore.engine.collecting import collector_paused
+from statestore.engine.flights import Flights
+from statestore.engine.loading import read
+from statestore.engine.refreshing import News, Refresher
+from statestore.engine.settling import Settler
+from statestore.errors import Conflict, HistoryPruned, RecordNotFound
+from statestore.models.keys import Key
+from statestore.models.managed import RecordManager
+from statestore.models.reports import Failure, LoadReport
+
+
+class Intake:
+    """Reads what is stored for managers. Any thread may use it; its calls take turns."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        managers: Mapping[str, RecordManager],
+        flights: Flights,
+        turn: AbstractContextManager[Any],
+        settler: Settler,
+        *,
+        clock: Clock,
+        format: Callable[[], str],
+    ) -> None:
+        """Read from `driver` while `turn` is held. `format` is what reports name."""
+        self._driver, self._managers, self._flights = driver, managers, flights
+        self._turn, self._settler, self._clock, self._format = turn, settler, clock, format
+        self._refresher = Refresher(driver, managers, flights)
+
+    def load(self, kinds: Sequence[str], *, discard: bool) -> LoadReport:
+        """Read kinds whole, as one commit has left them; what cannot be read is in the report.
+
+        Args:
+            discard: drop unsaved changes; without it they stay and are in `report.kept`.
+        """
+        with self._turn:
+            started = time.monotonic()
+            failures: list[Failure] = []
+            notes: list[str] = []
+            self._flights.wait_for_all()
+            before = self._driver.catch_up()
+            chosen = [self._managers[kind] for kind in kinds]
+            with collector_paused(all_stay=True):
+                found = read(self._driver, chosen, failures, notes)
+            kept = [key for one in found for key in one.adopt(discard=discard)]
+            self._refresher.loaded([one.manager.kind for one in found], before)
+            try:
+                # What was committed while one was reading, or a transaction could be half here.
+                news = self._refresher.bring_in(kinds)
+            except HistoryPruned:  # the next refresh reads all again
+                news = News()
+            told = {failure.key for failure in failures}
+            failures += [failure for failure in news.failures if failure.key not in told]
+            return LoadReport(
+                path=self._driver.path,
+                format=self._format(),
+                items=sum(len(one.loaded) for one in found),
+                size_bytes=sum(one.size_bytes for one in found),
+                timestamp=self._clock(),
+                duration_s=time.monotonic() - started,
+                failures=tuple(failures),
+                notes=tuple(notes),
+                kept=tuple(dict.fromkeys((*kept, *news.kept))),
+            )
+
+    def refresh(self, kinds: Sequence[str] | None = None) -> LoadReport | None:
+        """Read what others have committed since the last look, and kinds that were never loaded.
+
+        Args:
+            kinds: those of some managers; by default of all.
+        Returns:
+            None where there was nothing.
+        """
+        if self._refresher.is_current(self._driver.catch_up()):
+            return None
+        with self._turn:
+            started = time.monotonic()
+            wanted = list(self._managers) if kinds is None else kinds
+            known = [kind for kind in wanted if self._refresher.is_known(kind)]
+            fresh = [kind for kind in wanted if kind not in known]
+            try:
+                news = self._refresher.bring_in(known) if known else News()
+            except HistoryPruned:
+                fresh, news = list(wanted), News()
+            loaded = self.load(fresh, discard=False) if fresh else None
+            deleted = sum(1 for one in news.changes if one.after is None)
+            kept = (*(loaded.kept if loaded else ()), *news.kept)
+            return LoadReport(
+                path=self._driver.path,
+                format=self._format(),
+                items=len(news.changes) - deleted + (loaded.items if loaded else 0),
+                size_bytes=loaded.size_bytes if loaded else 0,
+                timestamp=self._clock(),
+                duration_s=time.monotonic() - started,
+                failures=(*(loaded.failures if loaded else ()), *news.failures),
+                notes=loaded.notes if loaded else (),
+                kept=tuple(dict.fromkeys(kept)),
+                deleted=deleted,
+                changes=tuple(news.changes),
+            )
+
+    def renew(self, key: Key, policy: str) -> None:
+        """Let the manager of a record know its newest state.
+
+        Args:
+            policy: what is done where there is an unsaved change of it, too. See `Settler`.
+        Raises:
+            Conflict: that change contradicts what is stored.
+            StateStoreError: the record cannot be read.
+        """
+        if self._refresher.is_current(self._driver.catch_up()):
+            return
+        with self._turn:
+            try:
+                is_done = self._refresher.renew(key)
+            except HistoryPruned:
+                is_done = key not in self.load([key.kind], discard=False).kept
+        if is_done:
+            return
+        known = self._managers[key.kind].known(key.id)
+        conflict = Conflict(key.kind, key.id, known, self._found(key))
+        unsettled: list[Failure] = []
+        if self._settler.settle(Failure(key, "save", conflict), policy, unsettled) is None:
+            raise unsettled[0].error
+
+    def _found(self, key: Key) -> int:
+        try:
+            return self._driver.read(key).revision
+        except RecordNotFound:
+            return 0

@@ -1,0 +1,73 @@
+"""Settling conflicts: what somebody else was faster to change, by the policy of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from statestore.drivers.driver import Driver
+from statestore.errors import Conflict, RecordNotFound, StateStoreError
+from statestore.models.keys import Key
+from statestore.models.managed import Loaded, RecordManager, Unmergeable
+from statestore.models.reports import Failure
+from statestore.models.workspaces import Workspace
+
+
+class Settler:
+    """Settles conflicts: a change that others were faster than is made one of what they have made.
+
+    What only adds items is added to what is stored, whatever the policy says: "error" refuses what
+    else was changed by others, "mine" takes the change for theirs, "theirs" theirs for the change,
+    "merge" merges both where they do not contradict each other. "never" settles nothing at all.
+    """
+
+    def __init__(self, driver: Driver, managers: Mapping[str, RecordManager]) -> None:
+        """Settle what `driver` refuses of the changes of `managers`."""
+        self._driver, self._managers = driver, managers
+
+    def settle(
+        self,
+        failure: Failure,
+        policy: str,
+        failures: list[Failure],
+        workspace: Workspace[Any] | None = None,
+    ) -> str | None:
+        """Settle a conflict, and return how: then the record is to be tried again.
+
+        None says that it cannot be; `failures` get the reason.
+
+        Args:
+            workspace: what a transaction has written of the kind; by default the change is one of
+                the manager's own.
+        """
+        key, conflict = failure.key, failure.error
+        manager = self._managers.get(key.kind) if key is not None else None
+        if key is None or manager is None or not isinstance(conflict, Conflict):
+            failures.append(failure)
+            return None
+        if conflict.in_memory or not manager.can_settle(key.id, policy, workspace):
+            failures.append(failure)
+            return None
+        try:
+            stored = self._stored(manager, key)
+            if workspace is not None:
+                return manager.settle_within(workspace, key.id, stored, policy)
+            return manager.settle(key.id, stored, policy)
+        except Unmergeable as error:
+            conflict = Conflict(
+                key.kind, key.id, conflict.expected, conflict.found, fields=error.fields
+            )
+            failures.append(Failure(key, failure.operation, conflict))
+        except StateStoreError as error:
+            failures.append(Failure(key, failure.operation, error))
+        except Exception as error:  # noqa: BLE001 # the host's function may raise anything
+            conflict.__cause__ = error
+            conflict.add_note(f"the function that merges raised {type(error).__name__}")
+            failures.append(failure)
+        return None
+
+    def _stored(self, manager: RecordManager, key: Key) -> Loaded | None:
+        try:
+            return manager.decode(self._driver.read(key))
+        except RecordNotFound:
+            return None

@@ -1,0 +1,185 @@
+"""Sharing: records that others change too, and changes of one's own that meet theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+from statestore.managers.keeping import Keeper, R, Saved
+from statestore.managers.merging import merged, only_adds
+from statestore.models.changes import Patch
+from statestore.models.documents import FrozenDict
+from statestore.models.keys import Revision
+from statestore.models.managed import Brought, Gone, Loaded, Unmergeable
+from statestore.models.workspaces import Workspace
+
+Merge: TypeAlias = Callable[[R | None, R, R], R]
+"""Makes one record of two, called with what both were made of (None where that is not known), the
+one of this process and the stored one."""
+
+
+class Sharer(Keeper[R]):
+    """A keeper of records that other processes change, too. Any thread may use it."""
+
+    def __init__(
+        self, kind: str, record_class: type[R], schema: int, merge: Merge[R] | None
+    ) -> None:
+        """Begin empty. See `Manager`."""
+        super().__init__(kind, record_class, schema)
+        self._merge = merge
+
+    def known(self, id: str) -> Revision:
+        """See `RecordManager.known`."""
+        saved = self._saved.get(id)
+        return 0 if saved is None else saved.revision
+
+    def patched(self, id: str, base: Revision, patches: Sequence[Patch]) -> Loaded | None:
+        """See `RecordManager.patched`."""
+        saved = self._saved.get(id)
+        if saved is None or saved.revision != base or not self._codec.is_immutable:
+            return None
+        if not saved.is_exact or saved.has_unknown:
+            return None
+        record = self._codec.patched(cast(R, saved.token), patches)
+        if record is None:
+            return None
+        return Loaded(record, base + len(patches), FrozenDict(), record, is_exact=True)
+
+    def bring_in(
+        self, news: Mapping[str, Loaded | Gone], *, besides: Collection[str] = ()
+    ) -> tuple[Sequence[Brought], Sequence[str]]:
+        """See `RecordManager.bring_in`."""
+        brought: list[Brought] = []
+        kept: list[str] = []
+        with self._lock:
+            for id, one in news.items():
+                saved, live = self._saved.get(id), self._live.get(id)
+                if saved is not None and saved.revision >= one.revision:
+                    continue
+                if id in besides or not self._is_clean(id, saved, live):
+                    kept.append(id)
+                elif isinstance(one, Gone):
+                    if live is not None:
+                        self._note_stored(id, None)
+                        del self._live[id]
+                        brought.append(Brought(id, live, None))
+                else:
+                    record = cast(R, one.record)
+                    self._note_stored(id, one)
+                    self._live[id] = record
+                    brought.append(Brought(id, live, record))
+        return brought, kept
+
+    def can_settle(self, id: str, policy: str, workspace: Workspace[R] | None = None) -> bool:
+        """See `RecordManager.can_settle`."""
+        if policy != "error":
+            return policy != "never"
+        mine = self._live.get(id) if workspace is None else workspace.written.get(id)
+        base = self._base(self._saved.get(id))
+        return base is not None and mine is not None and only_adds(base, mine)
+
+    def settle(self, id: str, stored: Loaded | None, policy: str) -> str:
+        """See `RecordManager.settle`."""
+        while True:
+            with self._lock:
+                saved, mine = self._saved.get(id), self._live.get(id)
+            if saved is not None and stored is not None and saved.revision == stored.revision:
+                return ""  # somebody else has settled it by now
+            how, record = self._settled(self._base(saved), mine, stored, policy)
+            with self._lock:
+                if self._saved.get(id) is not saved or self._live.get(id) is not mine:
+                    continue  # it was changed while nobody was kept from it
+                unknown = self._unknown.get(id)
+                self._note_stored(id, stored)
+                if record is None:
+                    self._live.pop(id, None)
+                else:
+                    self._live[id] = record
+                    if stored is None and unknown is not None:
+                        self._unknown[id] = unknown  # it is made again as it was
+                if stored is None or record is not stored.record:
+                    self._touched.add(id)
+                return how
+
+    def settle_within(
+        self, workspace: Workspace[R], id: str, stored: Loaded | None, policy: str
+    ) -> str:
+        """See `RecordManager.settle_within`."""
+        if policy == "theirs":
+            raise Unmergeable  # a part of a transaction cannot be given up
+        while True:
+            with self._lock:
+                saved, live = self._saved.get(id), self._live.get(id)
+            mine = workspace.written[id]
+            how, record = self._settled(self._base(saved), mine, stored, policy)
+            with self._lock:
+                if self._saved.get(id) is not saved or self._live.get(id) is not live:
+                    continue
+                if self._is_clean(id, saved, live):
+                    live = None if stored is None else cast(R, stored.record)
+                    workspace.seen[id] = live
+                    if live is None:
+                        self._live.pop(id, None)
+                    else:
+                        self._live[id] = live
+                    self._note_stored(id, stored)
+                else:
+                    self._note_stored(id, stored)
+                    self._touched.add(id)
+                workspace.written[id] = record
+                return how
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _base(self, saved: Saved | None) -> R | None:
+        """Return the record that the present one was made of, where it is known."""
+        if saved is None or not self._codec.is_immutable:
+            return None
+        return cast(R, saved.token)
+
+    def _is_clean(self, id: str, saved: Saved | None, live: R | None) -> bool:
+        if self._codec.is_immutable:
+            return live is (None if saved is None else saved.token)
+        if saved is None or live is None:
+            return saved is None and live is None
+        return self._tried(id, live, self._unknown.get(id), []) is None
+
+    def _note_stored(self, id: str, stored: Loaded | None) -> None:
+        """Note what others have stored of a record. Whoever calls sees to the live one."""
+        if stored is None:
+            self._saved.pop(id, None)
+        else:
+            self._saved[id] = Saved(
+                stored.token, stored.revision, stored.is_exact, bool(stored.unknown)
+            )
+        if stored is not None and stored.unknown:
+            self._unknown[id] = FrozenDict(stored.unknown)
+        else:
+            self._unknown.pop(id, None)
+        self._touched.discard(id)
+
+    def _settled(
+        self, base: R | None, mine: R | None, stored: Loaded | None, policy: str
+    ) -> tuple[str, R | None]:
+        theirs = None if stored is None else cast(R, stored.record)
+        if mine is not None and theirs is not None and base is not None and only_adds(base, mine):
+            try:
+                return "added", merged(base, mine, theirs)
+            except Unmergeable:
+                if policy == "error":
+                    raise
+        if policy == "mine":
+            return "mine", mine
+        if policy == "theirs":
+            return "theirs", theirs
+        if policy != "merge" or mine is None or theirs is None:
+            raise Unmergeable
+        if self._merge is None:
+            return "merged", merged(base, mine, theirs)
+        record = self._merge(base, mine, theirs)
+        if record is not mine and record is not theirs:
+            self._check(record)
+        return "merged", record
+
+    def _check(self, record: Any) -> None:
+        """Check that a record is one of this kind; the place to say what that means."""
