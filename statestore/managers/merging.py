@@ -23,7 +23,7 @@ _GONE: Final = object()
 def only_adds(base: Any, mine: Any) -> bool:
     """Say whether `mine` is `base` with items added to growing fields, and nothing else.
 
-    But for the time at which a record was changed. It costs what the fields do, not the items.
+    But for the time at which a record was changed.
     """
     adds = False
     for name in _names(type(mine)):
@@ -33,10 +33,10 @@ def only_adds(base: Any, mine: Any) -> bool:
         if not isinstance(after, Items):
             if type(after) is not type(before) or after != before:
                 return False
-        elif after.continues(before):
-            adds = adds or len(after) > len(before)
-        else:
+        elif len(after) < len(before) or not _continues(after, before):
             return False
+        else:
+            adds = adds or len(after) > len(before)
     return adds
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
+from statestore.errors import InvalidRecord
 from statestore.managers.keeping import Keeper, R, Saved
 from statestore.managers.merging import merged, only_adds
 from statestore.models.changes import Patch
 from statestore.models.documents import FrozenDict
-from statestore.models.keys import Revision
+from statestore.models.keys import Revision, check_id
 from statestore.models.managed import Brought, Gone, Loaded, Unmergeable
 from statestore.models.workspaces import Workspace
 
@@ -177,9 +178,19 @@ class Sharer(Keeper[R]):
         if self._merge is None:
             return "merged", merged(base, mine, theirs)
         record = self._merge(base, mine, theirs)
-        if record is not mine and record is not theirs:
-            self._check(record)
+        self._check(record, theirs.id)
         return "merged", record
 
-    def _check(self, record: Any) -> None:
-        """Check that a record is one of this kind; the place to say what that means."""
+    def _check(self, record: Any, id: str | None = None) -> None:
+        """Check that a record is one of this kind, and of an id if that is given.
+
+        Raises:
+            InvalidRecord, InvalidId: it is not.
+        """
+        # No subclass either: the fields that it adds would not come back.
+        if type(record) is not self.record_class:
+            reason = f"it is a {type(record).__name__}, not a {self.record_class.__name__}"
+            raise InvalidRecord(self.kind, id, reason)
+        check_id(record.id)
+        if id is not None and record.id != id:
+            raise InvalidRecord(self.kind, id, "the id of a record cannot be changed")
