@@ -39,6 +39,12 @@ class Files(Protocol):
         """Write some of `data` at `offset` and return how many bytes that was."""
         ...
 
+    def note_at(self, fd: int, data: memoryview, offset: int) -> None:
+        """Write `data`, or some of it, at `offset`: words for people, on which nothing depends and
+        which need not reach the disk.
+        """
+        ...
+
     def truncate(self, fd: int, size: int) -> None:
         """Make a file `size` bytes long."""
         ...
@@ -119,6 +125,9 @@ class SystemFiles:
     def write_at(self, fd: int, data: memoryview, offset: int) -> int:
         return os.pwrite(fd, data, offset)
 
+    def note_at(self, fd: int, data: memoryview, offset: int) -> None:
+        os.pwrite(fd, data, offset)
+
     def truncate(self, fd: int, size: int) -> None:
         os.ftruncate(fd, size)
 
@@ -149,6 +158,7 @@ class SystemFiles:
         os.close(fd)
 
     def lock(self, fd: int, *, shared: bool = False, wait: bool = True) -> bool:
+        _want_open(fd)
         how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
             fcntl.flock(fd, how if wait else how | fcntl.LOCK_NB)
@@ -157,6 +167,7 @@ class SystemFiles:
         return True
 
     def unlock(self, fd: int) -> None:
+        _want_open(fd)
         fcntl.flock(fd, fcntl.LOCK_UN)
 
     def status(self, fd: int) -> os.stat_result:
@@ -187,6 +198,11 @@ class SystemFiles:
         os.rmdir(name, dir_fd=dir_fd)
 
     def names(self, fd: int) -> list[str]:
-        if fd < 0:  # listdir() would take that for the working folder
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        _want_open(fd)
         return os.listdir(fd)
+
+
+def _want_open(fd: int) -> None:
+    # listdir() would take -1 for the working folder, and flock() raise what is no OSError.
+    if fd < 0:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -2,59 +2,182 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
+from statestore.errors import LockTimeout, StorageError
+from statestore.files.holders import (
+    HOLDER_BYTES,
+    HOLDER_OFFSET,
+    Holder,
+    this_process,
+    this_process_bytes,
+)
 from statestore.files.open_files import OpenFile
+
+Idle: TypeAlias = Callable[[float], object]
+
+LOCK_TIMEOUT_S = 30.0
+"""How long one waits for a lock where nothing else is said."""
+
+_QUICK_TRIES = 100
+"""A healthy writer holds the lock for less time than these take, and a sleep takes longer."""
+
+_SHORTEST_PAUSE_S = 0.000_1
+_LONGEST_PAUSE_S = 0.02
 
 
 class FileLock:
     """An exclusive lock on a file that is held open, against other processes and other threads.
 
     The file's existence means nothing and it is never removed: only the kernel's lock counts. It
-    does not nest. Source: flock(2). Not promised: fairness, exclusion on network file systems
+    does not nest. Whoever has it is named in the file, see `Holder`, for the message of those who
+    wait in vain. Source: flock(2). Not promised: fairness, exclusion on network file systems
     without locks, and exclusion between a process and one that it forked.
     """
 
-    def __init__(self, file: OpenFile) -> None:
-        """Take over the file."""
+    def __init__(
+        self,
+        file: OpenFile,
+        *,
+        timeout_s: float = LOCK_TIMEOUT_S,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take over the file.
+
+        Args:
+            timeout_s: so long one waits for it, other threads and other processes together.
+            clock_s: what the waiting is measured with.
+        """
         self.file = file
+        self._timeout_s, self._clock_s = timeout_s, clock_s
         # The kernel's lock belongs to the opening, which all threads of a process share.
         self._mutex = threading.Lock()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lock until the block ends; wait as long as another thread or process has it.
-
-        Raises:
-            StorageError: the system cannot lock this file.
-        """
-        self.acquire()
+    def held(self, *, idle: Idle = time.sleep) -> Iterator[None]:
+        """Hold the lock until the block ends. See `acquire` for `idle` and the errors."""
+        noted: list[bool] = []
         try:
+            self._take(noted, idle)
             yield
         finally:
-            self.release()
+            # Only what was taken is let go of, and in this frame: an interruption at the beginning
+            # of a call would leave it.
+            if True in noted:
+                try:
+                    self._unlock()
+                finally:
+                    self._mutex.release()
 
-    def acquire(self) -> None:
-        """Take the lock; wait as long as another thread or process has it. `release()` follows.
+    def acquire(self, *, idle: Idle = time.sleep) -> None:
+        """Take the lock. `release()` follows, if this returns; if it raises nothing is held.
 
         For threads that no signal interrupts; others use `held()`.
+
+        Args:
+            idle: called with a number of seconds while somebody else has the lock, between two
+                tries. It may do something else in that time, and take less or more of it.
+        Raises:
+            LockTimeout: somebody else has had it for all the time that one may wait.
+            StorageError: the system cannot lock this file.
         """
-        self._mutex.acquire()
+        noted: list[bool] = []
         try:
-            self.file.lock()
+            self._take(noted, idle)
         except BaseException:
-            self._mutex.release()
+            if True in noted:
+                try:
+                    self._unlock()
+                finally:
+                    self._mutex.release()
             raise
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Let the next one have it.
+
+        Raises:
+            RuntimeError: nobody has it; nothing was done.
+        """
+        if not self._mutex.locked():
+            raise RuntimeError("release of a lock that nobody holds")
         try:
-            self.file.unlock()
+            self._unlock()
         finally:
             self._mutex.release()
+
+    def holder(self) -> Holder | None:
+        """Return who took the lock last, as the file says; None if it says nothing."""
+        try:
+            return Holder.from_bytes(self.file.read_at(HOLDER_OFFSET, HOLDER_BYTES))
+        except StorageError:
+            return None
 
     def close(self) -> None:
         """Let go of the file. Twice is harmless."""
         self.file.close()
+
+    # --- taking -----------------------------------------------------------------------
+
+    def _take(self, noted: list[bool], idle: Idle) -> None:
+        """Take the mutex, then the kernel's lock. `noted` tells whether the mutex is held, also
+        where this raises.
+        """
+        # One call of the interpreter takes it and notes that: no interruption comes in between.
+        noted.extend(map(self._mutex.acquire, (False,)))
+        began_s = -1.0
+        if not noted[-1]:
+            began_s = self._clock_s()
+            self._wait_for_thread(noted, began_s, idle)
+        if not self.file.lock(wait=False):
+            self._wait_for_process(self._clock_s() if began_s < 0 else began_s, idle)
+        self.file.try_note_at(HOLDER_OFFSET, this_process_bytes())
+
+    def _wait_for_thread(self, noted: list[bool], began_s: float, idle: Idle) -> None:
+        while True:
+            left_s = began_s + self._timeout_s - self._clock_s()
+            if left_s <= 0:
+                raise self._timed_out(began_s, this_process())
+            pause_s = min(left_s, _LONGEST_PAUSE_S)
+            noted.extend(map(self._mutex.acquire, (True,), (pause_s,)))
+            if noted[-1]:
+                return
+            idle(0.0)
+
+    def _wait_for_process(self, began_s: float, idle: Idle) -> None:
+        pause_s = _SHORTEST_PAUSE_S
+        while not self._taken_quickly():
+            left_s = began_s + self._timeout_s - self._clock_s()
+            if left_s <= 0:
+                raise self._timed_out(began_s, self.holder())
+            idle(min(left_s, pause_s))
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _taken_quickly(self) -> bool:
+        # Several tries after each pause, too: where others take it again and again, one try would
+        # hardly ever meet the moment at which it is free.
+        lock = self.file.lock
+        for _ in range(_QUICK_TRIES):
+            os.sched_yield()
+            if lock(wait=False):
+                return True
+        return False
+
+    def _timed_out(self, began_s: float, holder: Holder | None) -> LockTimeout:
+        waited_s = round(self._clock_s() - began_s, 3)
+        if holder is None:
+            return LockTimeout(self.file.path, waited_s)
+        return LockTimeout(
+            self.file.path, waited_s, holder.pid, holder.host or None, holder.started_at
+        )
+
+    def _unlock(self) -> None:
+        try:
+            self.file.unlock()
+        except BaseException:
+            self.file.unlock()  # an interruption may have come before the call
+            raise

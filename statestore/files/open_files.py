@@ -51,6 +51,11 @@ class OpenFile:
         except OSError as error:
             raise StorageError.from_os(self.path, "write", error) from error
 
+    def try_note_at(self, offset: int, data: bytes) -> None:
+        """Write words for people at `offset` if the system lets us. See `Files.note_at`."""
+        with contextlib.suppress(OSError):
+            self._files.note_at(self._fd, memoryview(data), offset)
+
     def truncate(self, size: int) -> None:
         """Make the file `size` bytes long."""
         try:

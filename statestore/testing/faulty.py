@@ -194,6 +194,10 @@ class FaultyFiles:
             "write_at", fd, data, lambda part: self._files.write_at(fd, part, offset)
         )
 
+    def note_at(self, fd: int, data: memoryview, offset: int) -> None:
+        call = Call("note_at", self._paths.get(fd, ""))  # what it writes may be lost
+        self._make(call, lambda: self._files.note_at(fd, data, offset))
+
     def truncate(self, fd: int, size: int) -> None:
         self._written_to.add(fd)
         self._on(fd, "truncate", lambda: self._files.truncate(fd, size))

@@ -140,6 +140,9 @@ class ChangeLog:
                 opening, offset, data, lambda: self._files.write_at(fd, data, offset)
             )
 
+    def note_at(self, fd: int, data: memoryview, offset: int) -> None:
+        self.write_at(fd, data, offset)
+
     def truncate(self, fd: int, size: int) -> None:
         with self._mutex:
             self._files.truncate(fd, size)

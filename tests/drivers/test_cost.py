@@ -148,5 +148,6 @@ def test_invalid_id_reaches_no_file(driver, files, root, id):
         ("status", str(root)),  # whether the store is still in its place
         ("status_of", str(root)),
         ("lock", str(root / ".statestore" / "lock")),
+        ("note_at", str(root / ".statestore" / "lock")),  # who has it
         ("read_at", str(root / ".statestore" / "lock")),  # what others have committed
     }
