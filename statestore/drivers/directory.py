@@ -29,6 +29,7 @@ from statestore.drivers.driver import (
     Submission,
     utc_now,
 )
+from statestore.drivers.feed import commit_of
 from statestore.drivers.following import Follower
 from statestore.drivers.ledger import Ledger
 from statestore.drivers.overlay import Fold, Overlay
@@ -78,6 +79,7 @@ class DirectoryDriver:
         clock: Clock = utc_now,
         journal: JournalOptions | None = None,
         materialize: str = "background",
+        source: str = "commit",
     ) -> None:
         """Open the store at `path`, and make it if it is missing; recover it if that is needed.
 
@@ -87,6 +89,7 @@ class DirectoryDriver:
             allow_unsafe: open it although other users could write to it.
             modes: the permissions of new files and folders.
             materialize: "now": a commit returns when its record files are written, too.
+            source: what the commits of this opening say of where they come from.
         Raises:
             StoreNotFound: `read_only`, and there is no store.
             CorruptJournal: commits are damaged; nothing was changed.
@@ -97,6 +100,7 @@ class DirectoryDriver:
             get(format)  # a wrong name is refused before a folder is made
         self.traits = attrs.evolve(_TRAITS, files_at_once=materialize == "now")
         self.run = secrets.token_hex(8)
+        self._source = source
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._closed = False
@@ -131,6 +135,7 @@ class DirectoryDriver:
                     clock=clock,
                     serializer=lambda: self._serializer,
                     options=journal or JournalOptions(),
+                    run=self.run,
                     tell=self._told,
                 )
                 self._reader = self._ledger.reader
@@ -199,7 +204,7 @@ class DirectoryDriver:
     ) -> Submission:
         """See `QueueingDriver.submit`."""
         drafts, failures = drafted(changes, expect, self._serializer)
-        request = Request(drafts, expect, failures, settle)
+        request = Request(drafts, expect, failures, settle, self._source)
         try:
             ledger = self._writable("save")
         except StateStoreError as error:
@@ -229,10 +234,7 @@ class DirectoryDriver:
             CorruptJournal: a part of the history is damaged.
         """
         for entry in self._history(after):
-            revisions = {op.key: op.revision for op in entry.ops}
-            yield Commit(
-                entry.sequence, entry.committed_at, revisions, entry.size_bytes, entry.source
-            )
+            yield commit_of(entry)
 
     def _history(self, after: int) -> Iterator[Entry]:
         self._place.want_open()
@@ -403,4 +405,5 @@ def open_directory(options: DriverOptions) -> DirectoryDriver:
         clock=options.clock,
         journal=options.journal,
         materialize=options.materialize,
+        source=options.source,
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 
 from statestore.drivers.catalogue import Catalogue
-from statestore.drivers.ledger import take_up
-from statestore.drivers.overlay import Overlay
+from statestore.drivers.overlay import Fold, Overlay, follow
 from statestore.drivers.place import Place
 from statestore.files.folders import Folder
 from statestore.journal.journal import LOCK_FILE
 from statestore.journal.reading import recovered_read_only
+from statestore.journal.standing import Recovered
+from statestore.models.keys import Key
 
 _LOCK_FILE_LIMIT_BYTES = 1 << 16
 
@@ -44,7 +45,7 @@ class Follower:
         self._told = _told(self._place.own)  # before the commits: those that come later are news
         recovered = recovered_read_only(self._place.own, self._place.meta.store_id)
         overlay = Overlay()
-        take_up(recovered, self._place, self._catalogue, overlay)
+        take_up(recovered, self._catalogue, overlay)
         self._overlay.replace(overlay.snapshot())
         self.sequence = recovered.sequence
         return len(recovered.window)
@@ -53,3 +54,16 @@ class Follower:
 def _told(own: Folder | None) -> bytes | None:
     content = own.read(LOCK_FILE, _LOCK_FILE_LIMIT_BYTES) if own is not None else None
     return None if content is None else content.data
+
+
+def take_up(recovered: Recovered, catalogue: Catalogue, overlay: Overlay) -> None:
+    """Put what is committed and not in files on top of them."""
+    for key, revision, sequence in recovered.deleted:
+        catalogue.buried(key, revision, sequence)
+    for entry in recovered.window:
+        folds: dict[Key, Fold] = {}
+        follow(overlay.folds, entry, folds)
+        overlay.update(folds)
+    for fold in overlay.snapshot().values():
+        if fold.is_gone:
+            catalogue.buried(fold.key, fold.revision, fold.sequence)

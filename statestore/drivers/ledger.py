@@ -12,14 +12,16 @@ from typing import TypeAlias
 
 from statestore.drivers.background import Background
 from statestore.drivers.catalogue import Catalogue
-from statestore.drivers.committing import Action, CommitMaker
 from statestore.drivers.drafts import PutDraft, Request, edit_draft, encode_all
 from statestore.drivers.driver import Clock, Submission
 from statestore.drivers.folding import encoded
+from statestore.drivers.following import take_up
+from statestore.drivers.making import Action, CommitMaker
 from statestore.drivers.materialising import Materialiser
 from statestore.drivers.names import file_stem
-from statestore.drivers.overlay import Fold, Overlay, follow
+from statestore.drivers.overlay import Fold, Overlay
 from statestore.drivers.place import Place
+from statestore.drivers.planning import Planner
 from statestore.drivers.reading import Edited, Reader
 from statestore.drivers.staging import StageableFile, StagedFile, Stages
 from statestore.errors import (
@@ -34,7 +36,7 @@ from statestore.errors import (
 from statestore.journal.committer import Committer
 from statestore.journal.entries import Entry, StagedOp
 from statestore.journal.journal import Journal, JournalOptions
-from statestore.journal.standing import Recovered, State
+from statestore.journal.standing import State
 from statestore.models.changes import Commit
 from statestore.models.documents import FrozenDict
 from statestore.models.envelopes import Envelope
@@ -60,12 +62,14 @@ class Ledger:
         clock: Clock,
         serializer: Callable[[], Serializer],
         options: JournalOptions,
+        run: str,
         tell: Callable[[Failure], None],
     ) -> None:
         """Open the journal of a place that may be written to, and recover it if that is needed.
 
         Args:
             lock: that of the place and the catalogue.
+            run: the name of this opening, for its commits.
             tell: what is told of failures that nobody waits for.
         Raises:
             CorruptJournal: commits are damaged; nothing was changed.
@@ -91,7 +95,7 @@ class Ledger:
         except BaseException:
             self._journal.close()
             raise
-        last_time = take_up(recovered, place, catalogue, overlay)
+        take_up(recovered, catalogue, overlay)
         self.taken_up = len(recovered.window)
         if recovered.alone:
             begins = [fold.begin for fold in overlay.snapshot().values()]
@@ -108,12 +112,12 @@ class Ledger:
             catalogue,
             overlay,
             self._journal,
+            Planner(catalogue, overlay, serializer=serializer, base=self.reader.base),
             lock=lock,
             clock=clock,
-            serializer=serializer,
-            base=self.reader.base,
             committed=self._background.note,
-            last_time=last_time,
+            recovered=recovered,
+            run=run,
         )
         self._committer: Committer[Request | Action] = Committer(
             self._maker.make, "statestore-commits"
@@ -149,8 +153,10 @@ class Ledger:
         return request
 
     def history(self, after: int) -> Iterator[Entry]:
-        """Yield the commits behind `after`. See `Driver.changes`."""
-        return self._journal.history(after, self.sequence)
+        """Return the commits behind `after`, in order. See `Driver.changes`."""
+        upto = self.sequence
+        kept = self._maker.feed.between(after, upto)
+        return self._journal.history(after, upto) if kept is None else iter(kept)
 
     def flush(self) -> None:
         """Return when the files show all that is committed. See `Driver.flush`."""
@@ -249,15 +255,14 @@ class Ledger:
 
     def _note_written(self, shown: Mapping[Key, Fold], upto: int) -> None:
         journal = self._journal
-        foreign: dict[Key, Fold] = {}
         try:
             with journal.held():
-                foreign = self._maker.catch_up_locked()
+                self._maker.catch_up_locked()
                 journal.files_written_locked(upto)
                 if journal.wants_rotation:
                     self._catalogue.forget_deleted(journal.rotate_locked())
         finally:
-            self._maker.apply(foreign)  # it was taken in, whatever failed after it
+            self._maker.show()  # it was taken in, whatever failed after it
         with self._lock:
             self._overlay.settle(shown)
 
@@ -332,19 +337,3 @@ class Ledger:
                     self._watcher(failure)
         elif isinstance(error, Exception):
             self._watcher(Failure(None, "materialise", error))
-
-
-def take_up(recovered: Recovered, place: Place, catalogue: Catalogue, overlay: Overlay) -> datetime:
-    """Put what is committed and not in files on top of them; return the time of the last commit."""
-    last_time = max(recovered.committed_at or place.meta.created_at, place.meta.created_at)
-    for key, revision, sequence in recovered.deleted:
-        catalogue.buried(key, revision, sequence)
-    for entry in recovered.window:
-        folds: dict[Key, Fold] = {}
-        follow(overlay.folds, entry, folds)
-        overlay.update(folds)
-        last_time = max(last_time, entry.committed_at)
-    for fold in overlay.snapshot().values():
-        if fold.is_gone:
-            catalogue.buried(fold.key, fold.revision, fold.sequence)
-    return last_time

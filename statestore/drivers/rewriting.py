@@ -5,11 +5,11 @@ from __future__ import annotations
 import attrs
 
 from statestore.drivers.catalogue import Catalogue
-from statestore.drivers.committing import refuse_unreadable
 from statestore.drivers.driver import Rewritten
 from statestore.drivers.folding import encoded
 from statestore.drivers.kind_folder import Found, KindFolder, checksum
 from statestore.drivers.place import Place
+from statestore.drivers.planning import refuse_unreadable
 from statestore.errors import StateStoreError
 from statestore.models.reports import Failure
 from statestore.serializers.serializer import Serializer

@@ -71,12 +71,13 @@ Op: TypeAlias = PutOp | PatchOp | DeleteOp | StagedOp
 
 @attrs.frozen
 class Entry:
-    """What one data frame holds: a commit."""
+    """What one data frame holds: a commit. `run` is the opening that made it, if that is told."""
 
     sequence: int
     committed_at: datetime
     source: str
     ops: Sequence[Op]
+    run: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -91,7 +92,7 @@ def size_of(op: Op) -> int:
     return 0 if isinstance(op, DeleteOp) else len(op.data)
 
 
-def encode_entry(committed_at: datetime, source: str, ops: Sequence[Op]) -> bytes:
+def encode_entry(committed_at: datetime, source: str, ops: Sequence[Op], run: str = "") -> bytes:
     """Return the payload of a commit's frame."""
     rows: list[tuple[object, ...]] = []
     parts: list[bytes] = [b""]
@@ -110,7 +111,8 @@ def encode_entry(committed_at: datetime, source: str, ops: Sequence[Op]) -> byte
         else:
             file = (op.stage, op.name, op.size_bytes, op.checksum)
             rows.append(("staged", kind, id, op.revision, op.schema, *file))
-    index = {"at": format_time(committed_at), "by": source, "ops": rows}
+    told = {"run": run} if run else {}
+    index = {"at": format_time(committed_at), "by": source, **told, "ops": rows}
     parts[0] = orjson.dumps(index) + b"\n"
     return b"".join(parts)
 
@@ -129,7 +131,8 @@ def decode_entry(sequence: int, payload: bytes) -> Entry:
             op, size = _decode_op(row, rest, at)
             ops.append(op)
             at += size
-        return Entry(sequence, parse_time(index["at"]), str(index["by"]), ops)
+        run = str(index.get("run", ""))
+        return Entry(sequence, parse_time(index["at"]), str(index["by"]), ops, run)
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError("its index is not one that a store writes") from error
 

@@ -149,7 +149,7 @@ OPS = [
 
 
 def test_payload_of_a_commit():
-    line = encode_entry(TIME, "commit", OPS).partition(b"\n")[0].decode()
+    line = encode_entry(TIME, "commit", OPS, "0123456789abcdef").partition(b"\n")[0].decode()
     shown = re.search(r"^    (\{\"at\".*\"by\".*)$", PAGE, re.MULTILINE)[1]
     rows = re.findall(r"^\| `\[(\".*?)\]` \|", PAGE, re.MULTILINE)
 
@@ -157,7 +157,8 @@ def test_payload_of_a_commit():
     written = re.findall(r"\[(\"[^\[\]]*)\]", line)
     assert [row.split(",")[0] for row in written] == [row.split(", ")[0] for row in rows]
     assert [len(row.split(",")) for row in written] == [len(row.split(", ")) for row in rows]
-    assert decode_entry(1, line.encode() + b"\n").source == "commit"
+    entry = decode_entry(1, line.encode() + b"\n")
+    assert (entry.source, entry.run) == ("commit", "0123456789abcdef")
 
 
 def test_payload_of_a_checkpoint():

@@ -40,11 +40,15 @@ OPS = st.one_of(
 )
 
 
-@given(st.lists(OPS, max_size=8), st.sampled_from(["commit", "external", "restore"]))
-def test_entry_comes_back(ops, source):
-    payload = encode_entry(TIME, source, ops)
+@given(
+    st.lists(OPS, max_size=8),
+    st.sampled_from(["commit", "external", "restore"]),
+    st.sampled_from(["", "0123456789abcdef"]),
+)
+def test_entry_comes_back(ops, source, run):
+    payload = encode_entry(TIME, source, ops, run)
 
-    assert decode_entry(7, payload) == Entry(7, TIME, source, ops)
+    assert decode_entry(7, payload) == Entry(7, TIME, source, ops, run)
 
 
 def test_first_line_says_what_changed_without_the_documents():

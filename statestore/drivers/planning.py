@@ -1,12 +1,10 @@
-"""Making commits: requests become entries of the journal, and what they make of records.
+"""Planning commits: what each request makes of records as they are now.
 
-All of it runs on the committer's thread.
+All of it runs on the committer's thread, under the lock of the journal.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -15,18 +13,10 @@ import orjson
 
 from statestore.drivers.catalogue import Catalogue, Known
 from statestore.drivers.drafts import DeleteDraft, Draft, PatchDraft, PutDraft, Request
-from statestore.drivers.driver import Clock
 from statestore.drivers.folding import Base
 from statestore.drivers.kind_folder import Found, KindFolder
 from statestore.drivers.names import file_stem, stem_of
-from statestore.drivers.overlay import (
-    Fold,
-    Overlay,
-    begun,
-    extra_of,
-    follow,
-    lengths_of,
-)
+from statestore.drivers.overlay import Fold, Overlay, begun, extra_of, lengths_of
 from statestore.drivers.place import Place
 from statestore.drivers.reading import Edited
 from statestore.drivers.staging import StagedFile
@@ -37,50 +27,14 @@ from statestore.errors import (
     HeldKey,
     RecordNotFound,
     StateStoreError,
-    StoreInDoubt,
 )
-from statestore.journal.entries import (
-    Checkpoint,
-    DeleteOp,
-    Op,
-    PatchOp,
-    PutOp,
-    StagedOp,
-    encode_entry,
-    size_of,
-)
-from statestore.journal.journal import Journal
-from statestore.models.changes import Commit
+from statestore.journal.entries import DeleteOp, Entry, Op, PatchOp, PutOp, StagedOp
 from statestore.models.keys import Key, Revision
 from statestore.models.reports import Failure
 from statestore.serializers.serializer import Serializer
 
 _MANY = 32
 """For more records than these the folder of a kind is listed once, instead of asked for each."""
-
-
-class Action:
-    """Something else that is done in turn with commits."""
-
-    def __init__(self, act: Callable[[], None]) -> None:
-        self._act = act
-        self._error: BaseException | None = None
-        self._done = threading.Event()
-
-    def run(self) -> None:
-        """Do it, and keep what it raises for whoever waits."""
-        try:
-            self._act()
-        except BaseException as error:  # noqa: BLE001 # it is raised again where it is awaited
-            self._error = error
-        finally:
-            self._done.set()
-
-    def wait(self) -> None:
-        """Return when it is done; raise what it raised."""
-        self._done.wait()
-        if self._error is not None:
-            raise self._error
 
 
 @attrs.frozen
@@ -125,162 +79,49 @@ class Looks:
 
 
 @attrs.define
-class _Batch:
-    """What a number of requests come to."""
+class Batch:
+    """What a number of requests come to. `sequence` and `now` are those of the last commit of it.
+
+    `folds` begins with what others have committed and is not shown yet.
+    """
 
     sequence: int
     now: datetime
     folds: dict[Key, Fold]
     looks: Looks
-    payloads: list[bytes] = attrs.field(factory=list)
-    commits: list[tuple[Request, Commit]] = attrs.field(factory=list)
+    run: str
+    entries: list[Entry] = attrs.field(factory=list)
+    made: list[tuple[Request, Entry]] = attrs.field(factory=list)
     unchanged: list[Request] = attrs.field(factory=list)
 
+    def add(self, source: str, ops: Sequence[Op]) -> Entry:
+        """Make operations the next commit."""
+        self.sequence += 1
+        self.entries.append(Entry(self.sequence, self.now, source, ops, self.run))
+        return self.entries[-1]
 
-class CommitMaker:
-    """Makes commits of requests. `sequence` and `last_time` are those of the last one."""
+
+class Planner:
+    """Finds out what requests make of records. Nothing is changed by it but the catalogue."""
 
     def __init__(
         self,
-        place: Place,
         catalogue: Catalogue,
         overlay: Overlay,
-        journal: Journal,
         *,
-        lock: threading.RLock,
-        clock: Clock,
         serializer: Callable[[], Serializer],
         base: Callable[[Key, Fold | None], Base],
-        committed: Callable[[], None],
-        last_time: datetime,
     ) -> None:
-        """Make commits of a place.
+        """Plan commits. `base` is what reads a record as it is now."""
+        self._catalogue, self._overlay = catalogue, overlay
+        self._serializer, self._base = serializer, base
 
-        Args:
-            lock: that of the place and the catalogue.
-            base: what reads a record as it is now.
-            committed: called when there is something new that files do not show, on this thread.
+    def plan(self, request: Request, batch: Batch) -> None:
+        """Add to `batch` what a request comes to.
+
+        Raises:
+            CommitRefused: nothing of it was added.
         """
-        self._place, self._catalogue, self._overlay = place, catalogue, overlay
-        self._journal, self._lock, self._clock = journal, lock, clock
-        self._serializer, self._base, self._committed = serializer, base, committed
-        self.sequence = journal.sequence
-        self.last_time = last_time
-
-    def make(self, batch: Sequence[Request | Action]) -> None:
-        """Make all commits of a batch with one sync, and do what else is in it, in order."""
-        requests: list[Request] = []
-        for one in batch:
-            if isinstance(one, Request):
-                requests.append(one)
-                continue
-            self._make(requests)
-            requests = []
-            one.run()
-        self._make(requests)
-
-    def catch_up(self) -> None:
-        """Take in what other processes have committed."""
-        with self._journal.held():
-            foreign = self.catch_up_locked()
-        self.apply(foreign)
-
-    def apply(self, folds: Mapping[Key, Fold]) -> None:
-        """Let all readers see commits, when they are on the disk."""
-        self._journal.sync()
-        self._apply(folds)
-
-    # --- a batch ----------------------------------------------------------------------
-
-    def _make(self, requests: Sequence[Request]) -> None:
-        if not requests:
-            return
-        waiting = {id(one): one for one in requests}
-        try:
-            batch, error = self._made(requests, waiting)
-            if error is None:
-                for request, commit in batch.commits:
-                    self._finish(request, commit, waiting)
-                for request in batch.unchanged:
-                    self._finish(request, Commit(self.sequence, self.last_time, {}), waiting)
-        except BaseException as raised:  # noqa: BLE001 # nobody may be left waiting
-            error = raised
-        if error is not None:
-            for request in list(waiting.values()):
-                self._finish(request, error, waiting)
-
-    def _made(
-        self, requests: Sequence[Request], waiting: dict[int, Request]
-    ) -> tuple[_Batch, BaseException | None]:
-        failed: BaseException | None = None
-        journal = self._journal
-        journal.acquire()
-        try:
-            self._place.want_in_place()
-            foreign = self.catch_up_locked()
-            batch = _Batch(self.sequence, self.last_time, {**foreign}, Looks(self._place))
-            try:
-                batch.now = max(self._clock(), self.last_time)
-                with self._lock:
-                    for request in requests:
-                        self._plan(request, batch, waiting)
-                if batch.payloads:
-                    journal.append_locked(batch.payloads)
-            except BaseException as error:  # noqa: BLE001 # what others did is taken in first
-                failed = error
-        finally:
-            journal.release()
-        if isinstance(failed, StoreInDoubt):
-            return batch, failed
-        journal.sync()
-        self._apply(batch.folds if failed is None else foreign)
-        if failed is None and batch.payloads:
-            self.sequence, self.last_time = batch.sequence, batch.now
-        return batch, failed
-
-    def catch_up_locked(self) -> dict[Key, Fold]:
-        """Return what others have committed, and count it."""
-        folds: dict[Key, Fold] = {}
-        news = self._journal.catch_up_locked()
-        if news.checkpoint is not None:
-            self._go_on_from(news.checkpoint)
-        for entry in news.entries:
-            follow(self._overlay.folds, entry, folds)
-            self.sequence = entry.sequence
-            self.last_time = max(self.last_time, entry.committed_at)
-        return folds
-
-    def _go_on_from(self, checkpoint: Checkpoint) -> None:
-        """Forget what is in files by now: what others made of it since may not be known here."""
-        with self._lock:
-            self._overlay.drop_upto(checkpoint.files_upto)
-            for key, revision, at in checkpoint.deleted:
-                if revision >= self._catalogue.highest(key):
-                    self._catalogue.buried(key, revision, at)
-        self.sequence = max(self.sequence, checkpoint.files_upto)
-        self.last_time = max(self.last_time, checkpoint.committed_at)
-
-    def _apply(self, folds: Mapping[Key, Fold]) -> None:
-        with self._lock:
-            for fold in folds.values():
-                if fold.is_gone:
-                    self._catalogue.buried(fold.key, fold.revision, fold.sequence)
-            self._overlay.update(folds)
-        if folds:  # those of others too: only a pass lets go of them
-            self._committed()
-
-    def _finish(
-        self, request: Request, result: Commit | BaseException, waiting: dict[int, Request]
-    ) -> None:
-        waiting.pop(id(request), None)
-        try:
-            request.finish(result)
-        except Exception:  # noqa: BLE001 # a fault of whoever asked, and no reason to stop
-            sys.excepthook(*sys.exc_info())
-
-    # --- planning ---------------------------------------------------------------------
-
-    def _plan(self, request: Request, batch: _Batch, waiting: dict[int, Request]) -> None:
         failures = list(request.failures)
         found: dict[Key, _Current] = {}
         if len(request.drafts) > _MANY:
@@ -304,18 +145,12 @@ class CommitMaker:
                 if all(failure.key != key for failure in failures):
                     failures.append(_failure(key, drafts, error))
         if failures:
-            self._finish(request, CommitRefused(failures), waiting)
-            return
+            raise CommitRefused(failures)
         if not ops:
             batch.unchanged.append(request)
             return
-        batch.sequence += 1
         batch.folds.update(folds)
-        batch.payloads.append(encode_entry(batch.now, request.source, ops))
-        revisions = {op.key: op.revision for op in ops}
-        size = sum(map(size_of, ops))
-        commit = Commit(batch.sequence, batch.now, revisions, size, request.source)
-        batch.commits.append((request, commit))
+        batch.made.append((request, batch.add(request.source, ops)))
 
     def _plan_key(
         self,
@@ -323,7 +158,7 @@ class CommitMaker:
         drafts: Sequence[Draft],
         request: Request,
         current: _Current,
-        batch: _Batch,
+        batch: Batch,
         folds: dict[Key, Fold],
     ) -> list[Op]:
         highest = max(current.revision, self._catalogue.highest(key))
@@ -384,7 +219,7 @@ class CommitMaker:
         self,
         edited: Edited,
         drafts: Sequence[Draft],
-        batch: _Batch,
+        batch: Batch,
         folds: dict[Key, Fold],
     ) -> list[Op]:
         """Plan what makes an edit a commit, unless it is not what is there any more."""
@@ -397,7 +232,7 @@ class CommitMaker:
         folds[key] = begun(op, batch.sequence + 1, batch.now, draft.lengths)
         return [op]
 
-    def _current(self, key: Key, batch: _Batch) -> _Current:
+    def _current(self, key: Key, batch: Batch) -> _Current:
         fold = batch.folds.get(key) or self._overlay.get(key)
         if fold is not None:
             return _Current(0 if fold.is_gone else fold.revision, fold, self._catalogue.get(key))
@@ -435,16 +270,15 @@ class CommitMaker:
         self._catalogue.vanished(key)
         return _Current()
 
-    def _adopt(self, edited: Edited, batch: _Batch) -> Fold:
+    def _adopt(self, edited: Edited, batch: Batch) -> Fold:
         """Make an edit a commit of its own, before the one that came upon it."""
-        record, sequence = edited.record, batch.sequence + 1
+        record = edited.record
         envelope = record.envelope
         extra = orjson.dumps(dict(envelope.extra)) if envelope.extra else b""
         data = orjson.dumps(envelope.data)
         op = PutOp(record.key, edited.known.revision, envelope.schema, data, extra)
-        batch.payloads.append(encode_entry(batch.now, "external", [op]))
-        batch.sequence = sequence
-        fold = begun(op, sequence, batch.now, lengths_of(envelope.data))
+        made = batch.add("external", [op])
+        fold = begun(op, made.sequence, batch.now, lengths_of(envelope.data))
         batch.folds[record.key] = fold
         return fold
 

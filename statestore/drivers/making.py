@@ -1,0 +1,233 @@
+"""Making commits: requests become entries of the journal, which readers see when it is synced.
+
+All of it runs on the committer's thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+
+from statestore.drivers.catalogue import Catalogue
+from statestore.drivers.drafts import Request
+from statestore.drivers.driver import Clock
+from statestore.drivers.feed import Feed, commit_of
+from statestore.drivers.overlay import Fold, Overlay, follow
+from statestore.drivers.place import Place
+from statestore.drivers.planning import Batch, Looks, Planner
+from statestore.errors import CommitRefused, StoreInDoubt
+from statestore.journal.entries import Checkpoint, Entry, encode_entry
+from statestore.journal.journal import Journal
+from statestore.journal.standing import News, Recovered
+from statestore.models.changes import Commit
+from statestore.models.keys import Key
+
+
+class Action:
+    """Something else that is done in turn with commits."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+        self._error: BaseException | None = None
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        """Do it, and keep what it raises for whoever waits."""
+        try:
+            self._act()
+        except BaseException as error:  # noqa: BLE001 # it is raised again where it is awaited
+            self._error = error
+        finally:
+            self._done.set()
+
+    def wait(self) -> None:
+        """Return when it is done; raise what it raised."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+
+
+@attrs.define
+class _Foreign:
+    """What others have committed that was taken in, and is not shown yet."""
+
+    entries: list[Entry] = attrs.field(factory=list)
+    folds: dict[Key, Fold] = attrs.field(factory=dict)
+
+
+class CommitMaker:
+    """Makes commits of requests. `last_time` is that of the last one known."""
+
+    def __init__(
+        self,
+        place: Place,
+        catalogue: Catalogue,
+        overlay: Overlay,
+        journal: Journal,
+        planner: Planner,
+        *,
+        lock: threading.RLock,
+        clock: Clock,
+        committed: Callable[[], None],
+        recovered: Recovered,
+        run: str,
+    ) -> None:
+        """Make commits of a place.
+
+        Args:
+            lock: that of the place and the catalogue.
+            committed: called when there is something new that files do not show, on this thread.
+            recovered: what opening the journal found; it is taken up already.
+            run: the name of this opening.
+        """
+        self._place, self._catalogue, self._overlay = place, catalogue, overlay
+        self._journal, self._planner, self._lock, self._clock = journal, planner, lock, clock
+        self._committed, self._run = committed, run
+        self._foreign = _Foreign()
+        self.feed = Feed()
+        self.feed.add(recovered.window)
+        self.sequence = journal.sequence
+        """That of the last commit that is on the disk, and that readers see."""
+        created_at = place.meta.created_at
+        times = [one.committed_at for one in recovered.window]
+        self.last_time = max(recovered.committed_at or created_at, created_at, *times)
+
+    def make(self, batch: Sequence[Request | Action]) -> None:
+        """Make all commits of a batch with one sync, and do what else is in it, in order."""
+        requests: list[Request] = []
+        for one in batch:
+            if isinstance(one, Request):
+                requests.append(one)
+                continue
+            self._make(requests)
+            requests = []
+            one.run()
+        self._make(requests)
+
+    def catch_up(self) -> None:
+        """Take in what other processes have committed, and let readers see it."""
+        with self._journal.held():
+            self.catch_up_locked()
+        self.show()
+
+    def catch_up_locked(self) -> None:
+        """Take in what others have committed. `show()` follows, without the lock."""
+        self._take_in(self._journal.catch_up_locked())
+
+    def show(self) -> None:
+        """Let all readers see what was taken in, when it is on the disk."""
+        self._journal.sync()
+        self._show((), {})
+
+    # --- a batch ----------------------------------------------------------------------
+
+    def _make(self, requests: Sequence[Request]) -> None:
+        if not requests:
+            return
+        waiting = {id(one): one for one in requests}
+        try:
+            batch, error = self._made(requests, waiting)
+            if error is None:
+                for request, entry in batch.made:
+                    self._finish(request, commit_of(entry), waiting)
+                for request in batch.unchanged:
+                    self._finish(request, Commit(self.sequence, self.last_time, {}), waiting)
+        except BaseException as raised:  # noqa: BLE001 # nobody may be left waiting
+            error = raised
+        if error is not None:
+            for request in list(waiting.values()):
+                self._finish(request, error, waiting)
+
+    def _made(
+        self, requests: Sequence[Request], waiting: dict[int, Request]
+    ) -> tuple[Batch, BaseException | None]:
+        failed: BaseException | None = None
+        journal = self._journal
+        journal.acquire()
+        try:
+            self._place.want_in_place()
+            self.catch_up_locked()
+            looks, folds = Looks(self._place), self._foreign.folds.copy()
+            batch = Batch(journal.sequence, self.last_time, folds, looks, self._run)
+            try:
+                batch.now = max(self._clock(), self.last_time)
+                with self._lock:
+                    for request in requests:
+                        self._plan(request, batch, waiting)
+                if batch.entries:
+                    journal.append_locked([_payload(entry) for entry in batch.entries])
+            except BaseException as error:  # noqa: BLE001 # what others did is shown first
+                failed = error
+        finally:
+            journal.release()
+        if isinstance(failed, StoreInDoubt):
+            return batch, failed
+        journal.sync()
+        if failed is None:
+            self._show(batch.entries, batch.folds)
+        else:
+            self._show((), {})
+        return batch, failed
+
+    def _plan(self, request: Request, batch: Batch, waiting: dict[int, Request]) -> None:
+        try:
+            self._planner.plan(request, batch)
+        except CommitRefused as error:
+            self._finish(request, error, waiting)
+
+    def _finish(
+        self, request: Request, result: Commit | BaseException, waiting: dict[int, Request]
+    ) -> None:
+        waiting.pop(id(request), None)
+        try:
+            request.finish(result)
+        except Exception:  # noqa: BLE001 # a fault of whoever asked, and no reason to stop
+            sys.excepthook(*sys.exc_info())
+
+    # --- what others have committed ---------------------------------------------------
+
+    def _take_in(self, news: News) -> None:
+        if news.checkpoint is not None:
+            self._go_on_from(news.checkpoint)
+        foreign = self._foreign
+        for entry in news.entries:
+            follow(self._overlay.folds, entry, foreign.folds)
+            foreign.entries.append(entry)
+            self.last_time = max(self.last_time, entry.committed_at)
+
+    def _go_on_from(self, checkpoint: Checkpoint) -> None:
+        """Forget what is in files by now: what others made of it since may not be known here."""
+        with self._lock:
+            self._overlay.drop_upto(checkpoint.files_upto)
+            for key, revision, at in checkpoint.deleted:
+                if revision >= self._catalogue.highest(key):
+                    self._catalogue.buried(key, revision, at)
+        self.last_time = max(self.last_time, checkpoint.committed_at)
+
+    def _show(self, entries: Sequence[Entry], folds: Mapping[Key, Fold]) -> None:
+        """Let all readers see what is on the disk: what others have committed, then `entries`.
+
+        Args:
+            folds: what comes of both.
+        """
+        foreign, self._foreign = self._foreign, _Foreign()
+        changed = folds or foreign.folds
+        with self._lock:
+            for fold in changed.values():
+                if fold.is_gone:
+                    self._catalogue.buried(fold.key, fold.revision, fold.sequence)
+            self._overlay.update(changed)
+            self.feed.add(foreign.entries)
+            if entries:
+                self.feed.add(entries)
+                self.last_time = entries[-1].committed_at
+            self.sequence = self._journal.sequence
+        if changed:  # those of others too: only a pass lets go of them
+            self._committed()
+
+
+def _payload(entry: Entry) -> bytes:
+    return encode_entry(entry.committed_at, entry.source, entry.ops, entry.run)
