@@ -94,7 +94,8 @@ class Reader:
                     return self._folded(key, fold, None)
                 folder = self._place.kind(key.kind)
                 found = self._find(folder, stem, None) if folder else Found()
-            stored = self._merged(key, fold, found)
+                known = self._noted(fold, found)
+            stored = self._merged(key, fold, found, known)
             if stored is not None:
                 return stored
             if found.unreadable:
@@ -149,29 +150,54 @@ class Reader:
             if not fold.is_gone:
                 yield self._folded_or_failure(fold)
             return
-        with self._lock:
-            self._place.want_open()
-            found = self._find(folder, stem, names) if folder else Found()
+        found, fold, known = self._look(folder, stem, names, fold)
         yield from self._unreadable(found)
         if fold is None and found.others:
-            found = self._tidier.tidied(found)
+            told = self._tidier.tidied(found).told
+            found, fold, known = self._look(folder, stem, None, None)
+            found = attrs.evolve(found, told=told)
         record = found.record
         if record is None:
             # Unless it was written or removed since the overlay was looked at.
             if fold is not None and self._overlay.get(fold.key) is fold:
                 yield self._orphan(fold)
             return
-        if fold is not None:
-            stored = self._merged(fold.key, fold, found)
+        if fold is not None and fold.is_gone:
+            return
+        if fold is not None or known is None:
+            stored = self._merged(record.key, fold, found, known)
             if stored is not None:
                 yield stored
-            return
-        with self._lock:
-            known = self._catalogue.read(record)
-        if known.is_edited and self._adopt is not None:
+        elif known.is_edited and self._adopt is not None:
             yield _Edit(found, Edited(record, known))
         else:
             yield self._stored(found, known)
+
+    def _look(
+        self,
+        folder: KindFolder | None,
+        stem: str,
+        names: Sequence[str] | None,
+        fold: Fold | None,
+    ) -> tuple[Found, Fold | None, Known | None]:
+        """Read what lies under a stem; say what is committed besides, and what is known of it."""
+        with self._lock:
+            self._place.want_open()
+            found = self._find(folder, stem, names) if folder else Found()
+            if found.record is not None:  # something may be committed since the names were listed
+                fold = self._overlay.get(found.record.key) or fold
+            return found, fold, self._noted(fold, found)
+
+    def _noted(self, fold: Fold | None, found: Found) -> Known | None:
+        """Note the file that was just found; None if there is none, or commits say more than it.
+
+        The lock is held since it was read: a pass that put a newer one in its place, and noted
+        that, would make this one look like an edit, whose old content would be committed again.
+        """
+        record = found.record
+        if record is None or (fold is not None and record.envelope.revision < fold.revision):
+            return None
+        return self._catalogue.read(record)
 
     def _folded_or_failure(self, fold: Fold) -> Stored | Failure:
         with self._lock:
@@ -312,16 +338,17 @@ class Reader:
             found = folder.find(stem, marks, extension)
         return found
 
-    def _merged(self, key: Key, fold: Fold | None, found: Found) -> Stored | None:
+    def _merged(
+        self, key: Key, fold: Fold | None, found: Found, known: Known | None
+    ) -> Stored | None:
         if found.record is None:
             return None
-        if fold is not None and found.record.envelope.revision < fold.revision:
+        if known is None:
+            assert fold is not None  # noqa: S101 # it says more than the file
             return self._folded(key, fold, found)
-        with self._lock:
-            seen = self._catalogue.read(found.record)
-        if seen.is_edited and self._adopt is not None:
-            self._adopt([Edited(found.record, seen)])
-        return self._stored(found, seen)
+        if known.is_edited and self._adopt is not None:
+            self._adopt([Edited(found.record, known)])
+        return self._stored(found, known)
 
     def _folded(self, key: Key, fold: Fold, found: Found | None) -> Stored:
         if fold.is_gone:

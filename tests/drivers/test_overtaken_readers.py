@@ -1,0 +1,74 @@
+"""A reader that a pass overtakes, between its look at a file and what it makes of it."""
+
+from contextlib import closing
+
+import pytest
+
+from statestore.drivers.directory import DirectoryDriver
+from statestore.drivers.reading import Reader
+from statestore.models.changes import Delete
+from statestore.testing.driver import contents, key, put
+
+
+@pytest.fixture
+def driver(tmp_path):
+    with closing(DirectoryDriver(tmp_path / "store")) as opened:
+        opened.commit([put("a", n=1)], {})
+        opened.flush()
+        yield opened
+
+
+@pytest.fixture
+def overtake(monkeypatch):
+    """Do something once when a reader has found a file, before it goes on: `overtake(name, act)`.
+
+    `name` is that of the method with which the reader goes on.
+    """
+
+    def patch(name, act):
+        true, acts = getattr(Reader, name), [act]
+
+        def go_on(self, *args):
+            if acts:
+                acts.pop()()
+            return true(self, *args)
+
+        monkeypatch.setattr(Reader, name, go_on)
+
+    return patch
+
+
+def commit_and_write(driver, change):
+    def act():
+        driver.commit([change], {})
+        driver.flush()
+
+    return act
+
+
+def test_scan_does_not_take_a_file_that_was_just_replaced_for_an_edit(driver, overtake):
+    overtake("_unreadable", commit_and_write(driver, put("a", n=2)))
+
+    list(driver.scan("notes"))
+
+    assert contents(driver) == {"a": {"id": "a", "n": 2}}
+    assert [commit.source for commit in driver.changes(0)] == ["commit", "commit"]
+
+
+def test_read_does_not_take_a_file_that_was_just_replaced_for_an_edit(driver, overtake):
+    overtake("_merged", commit_and_write(driver, put("a", n=2)))
+
+    driver.read(key("a"))
+
+    assert contents(driver) == {"a": {"id": "a", "n": 2}}
+    assert [commit.source for commit in driver.changes(0)] == ["commit", "commit"]
+
+
+def test_revisions_go_on_without_a_gap_after_a_deletion_that_overtook_a_scan(driver, overtake):
+    with driver.held_still():  # so that the file is still there
+        overtake("_looked_at", lambda: driver.commit([Delete(key("a"))], {}))
+
+        assert list(driver.scan("notes")) == []
+
+    assert driver.commit([put("a", n=3)], {}).revisions == {key("a"): 3}
+    assert contents(driver) == {"a": {"id": "a", "n": 3}}
