@@ -15,6 +15,12 @@ takes longer."""
 _COSTS = 4
 """A pass is followed by a rest of so many times its own cost."""
 
+LOOK_S = 1.0
+"""A process with nothing to do looks so often whether others have left something."""
+
+
+_NOW = 0.0
+
 
 class _Waiter:
     """Somebody who waits for a pass. A plain lock: no signal can leave it half taken."""
@@ -34,20 +40,37 @@ class _Waiter:
 class Background:
     """Runs passes on a thread of its own, which keeps no process alive."""
 
-    def __init__(self, run: Callable[[], None], failed: Callable[[BaseException], None]) -> None:
-        """Run `run`; `failed` is told what it raises where nobody waits for it."""
-        self._run, self._failed = run, failed
+    def __init__(
+        self,
+        run: Callable[[], None],
+        failed: Callable[[BaseException], None],
+        look: Callable[[], bool],
+    ) -> None:
+        """Run `run`; `failed` is told what it raises where nobody waits for it.
+
+        Args:
+            look: called about once a second while there is nothing to do: quick, and says whether
+                there is something to write after all.
+        """
+        self._run, self._failed, self._look = run, failed, look
         self._lock = threading.Lock()
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._waiters: list[_Waiter] = []
-        self._is_due = self._is_stopped = False
+        self._due_s: float | None = None
+        self._is_stopped = False
         self._thread = threading.Thread(target=self._loop, name="statestore-files", daemon=True)
         self._thread.start()
 
     def note(self) -> None:
         """There is something to write."""
-        if not self._is_due:
-            self._is_due = True
+        if self._due_s != _NOW:
+            self._due_s = _NOW
+            self._wakes.put(None)
+
+    def note_elsewhere(self) -> None:
+        """There is something that somebody else is going to write, if he lives."""
+        if self._due_s is None:
+            self._due_s = time.monotonic() + LONGEST_S
             self._wakes.put(None)
 
     def flush(self) -> None:
@@ -71,13 +94,17 @@ class Background:
         rest_until = 0.0
         while not self._is_stopped:
             if not self._waiters:
-                now = time.monotonic()
-                if not self._is_due or now < rest_until:
-                    self._rest(rest_until - now if self._is_due else None)
+                due_s, now = self._due_s, time.monotonic()
+                if due_s is None:
+                    if not self._is_woken(LOOK_S) and self._look():
+                        self.note()
+                    continue
+                if now < max(due_s, rest_until):
+                    self._is_woken(max(due_s, rest_until) - now)
                     continue
             with self._lock:
                 waiters, self._waiters = self._waiters, []
-            self._is_due = False
+            self._due_s = None
             began = time.monotonic()
             error = self._attempt()
             cost = time.monotonic() - began
@@ -86,7 +113,7 @@ class Background:
                 waiter.error = error
                 waiter.latch.release()
             if error is not None:
-                self._is_due = True  # again, when the cause may be gone
+                self._due_s = _NOW  # again, when the cause may be gone
                 if not waiters:
                     self._failed(error)
         with self._lock:
@@ -94,11 +121,12 @@ class Background:
         for waiter in waiters:
             waiter.latch.release()
 
-    def _rest(self, timeout_s: float | None) -> None:
+    def _is_woken(self, timeout_s: float) -> bool:
         try:
             self._wakes.get(timeout=timeout_s)
         except Empty:
-            return
+            return False
+        return True
 
     def _attempt(self) -> BaseException | None:
         try:

@@ -8,7 +8,7 @@ import attrs
 
 from statestore.drivers.driver import RecordFile
 from statestore.drivers.kind_folder import checksum, is_own
-from statestore.drivers.overlay import lengths_of
+from statestore.drivers.overlay import Fold, lengths_of
 from statestore.files.folders import Mark
 from statestore.journal.standing import Deleted
 from statestore.models.documents import FrozenDict
@@ -19,7 +19,8 @@ from statestore.models.keys import Key, Revision
 class Known:
     """A record's file as it was last read or written, and the revision that it stands for.
 
-    `is_edited` says that others have made it what it is, and no commit has said so yet.
+    `is_edited` says that others have made it what it is, and no commit has said so yet. Where
+    `is_unread`, another process has written it, and only its revision is known.
     """
 
     name: str
@@ -30,6 +31,10 @@ class Known:
     extra: Mapping[str, object]
     lengths: Mapping[str, int] | None
     is_edited: bool = False
+    is_unread: bool = False
+
+
+_NO_MARK = Mark(-1, -1, -1)
 
 
 class Catalogue:
@@ -100,6 +105,18 @@ class Catalogue:
         else:
             self._note(key, known)
 
+    def written_elsewhere(self, fold: Fold) -> None:
+        """Note that another process has made the file of a record what commits say."""
+        key, known = fold.key, self._known.get(fold.key)
+        if fold.is_gone:
+            self._left.pop(key, None)  # whoever has written it has removed it, too
+        elif fold.revision > self.highest(key):
+            # A file of a lower revision that turns up now is one that somebody has put back.
+            name = known.name if known is not None else ""
+            self._note(key, Known(
+                name, _NO_MARK, -1, fold.revision, fold.schema, FrozenDict(), None, is_unread=True
+            ))  # fmt: skip
+
     def vanished(self, key: Key) -> None:
         """Note that a file is not there any more, though nobody deleted its record here."""
         known = self._known.pop(key, None)
@@ -130,7 +147,8 @@ class Catalogue:
 
     def _note(self, key: Key, known: Known) -> None:
         self._known[key] = known
-        self._names[key.kind, known.name] = key
+        if known.name:
+            self._names[key.kind, known.name] = key
         self._left.pop(key, None)
         # A file may be noted after its record was deleted: by a pass that was writing it meanwhile.
         if self._buried.get(key, (known.revision, 0))[0] < known.revision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -82,6 +83,7 @@ class Ledger:
         self._staged_bytes = options.staged_bytes
         self._serializer, self._watcher = serializer, tell
         self._process, self._is_ended = os.getpid(), False
+        self._looked_at = 0
         self._journal = Journal(
             place.own,
             place.meta.store_id,
@@ -106,7 +108,7 @@ class Ledger:
         self._materialiser = Materialiser(
             place, catalogue, self.reader, stages, lock=lock, serializer=serializer
         )
-        self._background = Background(self._pass, self._tell)
+        self._background = Background(self._pass, self._tell, self._is_left)
         self._maker = CommitMaker(
             place,
             catalogue,
@@ -116,6 +118,7 @@ class Ledger:
             lock=lock,
             clock=clock,
             committed=self._background.note,
+            committed_elsewhere=self._background.note_elsewhere,
             recovered=recovered,
             run=run,
         )
@@ -170,19 +173,15 @@ class Ledger:
             self._tell(error)
 
     def catch_up(self) -> None:
-        """Let readers see what other processes have committed up to now.
+        """Let readers see what other processes have committed up to now. Waits for none of them.
 
         Raises:
             CorruptJournal, StorageError: it cannot be read.
         """
         if self._is_ended or self._process != os.getpid() or not self._journal.is_behind:
             return
-        try:
-            self._in_turn(self._maker.catch_up)
-        except StoreInDoubt:
-            return  # what is known goes on being read
-        if len(self._overlay):
-            self._background.note()  # whoever committed it may not live to write its files
+        with contextlib.suppress(StoreInDoubt):  # what is known goes on being read
+            self._soon(self._maker.catch_up)
 
     def write_files(self) -> int:
         """Make the files show all commits so far; return the sequence of the last one.
@@ -216,7 +215,7 @@ class Ledger:
             folds.update(self._overlay.snapshot())
             upto = self._maker.sequence
 
-        self._in_turn(take)
+        self._soon(take)
         shown, failures = self._materialiser.write(folds)
         behind = {key: fold for key, fold in folds.items() if key not in shown}
         until = min([upto, *(fold.since - 1 for fold in behind.values())])
@@ -253,10 +252,24 @@ class Ledger:
         with self._place.writing("write the files of"):
             self.write_files()
 
+    def _is_left(self) -> bool:
+        """Say whether commits that were there at the last look are not in files yet.
+
+        Whoever made them may be dead, or unable to write them.
+        """
+        try:
+            sequence, files_upto = self._journal.standing()
+        except StorageError:
+            return False  # whoever wants something of the store is told
+        before, self._looked_at = self._looked_at, sequence
+        return files_upto < min(before, sequence)
+
     def _note_written(self, shown: Mapping[Key, Fold], upto: int) -> None:
         journal = self._journal
+        if not shown and upto <= journal.files_upto and not journal.wants_rotation:
+            return  # another process has written all
         try:
-            with journal.held():
+            with journal.held(idle=self._maker.serve_for):
                 self._maker.catch_up_locked()
                 journal.files_written_locked(upto)
                 if journal.wants_rotation:
@@ -265,6 +278,14 @@ class Ledger:
             self._maker.show()  # it was taken in, whatever failed after it
         with self._lock:
             self._overlay.settle(shown)
+
+    def _soon(self, act: Callable[[], None]) -> None:
+        """Have something done on the committer's thread, though it may wait for the lock."""
+        action = Action(act)
+        self._maker.wanted(action)
+        if not self._committer.put(Action(self._maker.serve)):
+            raise StoreClosed(self._place.path)
+        action.wait()
 
     def _in_turn(self, act: Callable[[], None]) -> None:
         action = Action(act)

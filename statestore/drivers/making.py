@@ -5,9 +5,12 @@ All of it runs on the committer's thread.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from queue import Empty, SimpleQueue
 
 import attrs
 
@@ -56,6 +59,11 @@ class _Foreign:
 
     entries: list[Entry] = attrs.field(factory=list)
     folds: dict[Key, Fold] = attrs.field(factory=dict)
+    is_empty: bool = True
+
+    def forget_upto(self, sequence: int) -> None:
+        """Forget what is in files by now, and may have been changed since by what was missed."""
+        self.folds = {key: fold for key, fold in self.folds.items() if fold.sequence > sequence}
 
 
 class CommitMaker:
@@ -72,6 +80,7 @@ class CommitMaker:
         lock: threading.RLock,
         clock: Clock,
         committed: Callable[[], None],
+        committed_elsewhere: Callable[[], None],
         recovered: Recovered,
         run: str,
     ) -> None:
@@ -80,13 +89,17 @@ class CommitMaker:
         Args:
             lock: that of the place and the catalogue.
             committed: called when there is something new that files do not show, on this thread.
+            committed_elsewhere: likewise, where another process has committed it.
             recovered: what opening the journal found; it is taken up already.
             run: the name of this opening.
         """
         self._place, self._catalogue, self._overlay = place, catalogue, overlay
         self._journal, self._planner, self._lock, self._clock = journal, planner, lock, clock
-        self._committed, self._run = committed, run
+        self._committed, self._committed_elsewhere = committed, committed_elsewhere
+        self._run = run
         self._foreign = _Foreign()
+        self._readers: SimpleQueue[Action] = SimpleQueue()
+        self._upto = journal.files_upto
         self.feed = Feed()
         self.feed.add(recovered.window)
         self.sequence = journal.sequence
@@ -108,10 +121,29 @@ class CommitMaker:
         self._make(requests)
 
     def catch_up(self) -> None:
-        """Take in what other processes have committed, and let readers see it."""
-        with self._journal.held():
-            self.catch_up_locked()
+        """Take in what other processes have committed, and let readers see it.
+
+        Waits for nobody who has the lock.
+        """
+        self._take_in(self._journal.catch_up())
         self.show()
+
+    def wanted(self, action: Action) -> None:
+        """Have a reader served by the next `serve()`, or while the lock is waited for."""
+        self._readers.put(action)
+
+    def serve(self) -> None:
+        """Do what readers wait for."""
+        with contextlib.suppress(Empty):
+            while True:
+                self._readers.get_nowait().run()
+
+    def serve_for(self, seconds: float) -> None:
+        """Do what readers wait for, for so long."""
+        until = time.monotonic() + seconds
+        with contextlib.suppress(Empty):
+            while (left_s := until - time.monotonic()) > 0:
+                self._readers.get(timeout=left_s).run()
 
     def catch_up_locked(self) -> None:
         """Take in what others have committed. `show()` follows, without the lock."""
@@ -119,6 +151,8 @@ class CommitMaker:
 
     def show(self) -> None:
         """Let all readers see what was taken in, when it is on the disk."""
+        if self._foreign.is_empty and self._upto == self._journal.files_upto:
+            return
         self._journal.sync()
         self._show((), {})
 
@@ -146,7 +180,7 @@ class CommitMaker:
     ) -> tuple[Batch, BaseException | None]:
         failed: BaseException | None = None
         journal = self._journal
-        journal.acquire()
+        journal.acquire(idle=self.serve_for)
         try:
             self._place.want_in_place()
             self.catch_up_locked()
@@ -190,9 +224,12 @@ class CommitMaker:
     # --- what others have committed ---------------------------------------------------
 
     def _take_in(self, news: News) -> None:
+        foreign = self._foreign
         if news.checkpoint is not None:
             self._go_on_from(news.checkpoint)
-        foreign = self._foreign
+            foreign.forget_upto(news.checkpoint.files_upto)
+        if news.entries or news.checkpoint is not None:
+            foreign.is_empty = False
         for entry in news.entries:
             follow(self._overlay.folds, entry, foreign.folds)
             foreign.entries.append(entry)
@@ -201,11 +238,15 @@ class CommitMaker:
     def _go_on_from(self, checkpoint: Checkpoint) -> None:
         """Forget what is in files by now: what others made of it since may not be known here."""
         with self._lock:
-            self._overlay.drop_upto(checkpoint.files_upto)
+            self._let_go(checkpoint.files_upto)
             for key, revision, at in checkpoint.deleted:
                 if revision >= self._catalogue.highest(key):
                     self._catalogue.buried(key, revision, at)
         self.last_time = max(self.last_time, checkpoint.committed_at)
+
+    def _let_go(self, upto: int) -> None:
+        for fold in self._overlay.drop_upto(upto):
+            self._catalogue.written_elsewhere(fold)
 
     def _show(self, entries: Sequence[Entry], folds: Mapping[Key, Fold]) -> None:
         """Let all readers see what is on the disk: what others have committed, then `entries`.
@@ -220,13 +261,19 @@ class CommitMaker:
                 if fold.is_gone:
                     self._catalogue.buried(fold.key, fold.revision, fold.sequence)
             self._overlay.update(changed)
+            if self._upto < self._journal.files_upto:  # another process has written files
+                self._upto = self._journal.files_upto
+                self._let_go(self._upto)
             self.feed.add(foreign.entries)
             if entries:
                 self.feed.add(entries)
                 self.last_time = entries[-1].committed_at
             self.sequence = self._journal.sequence
-        if changed:  # those of others too: only a pass lets go of them
+        self._journal.shown()
+        if entries:
             self._committed()
+        elif foreign.folds:
+            self._committed_elsewhere()
 
 
 def _payload(entry: Entry) -> bytes:

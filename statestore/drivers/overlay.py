@@ -168,11 +168,12 @@ class Overlay:
         """Put folds in the place of those of the same keys."""
         self._folds.update(folds)
 
-    def drop_upto(self, sequence: int) -> None:
-        """Drop what ends with a commit up to `sequence`: it is in files."""
-        for key, fold in self.snapshot().items():
-            if fold.sequence <= sequence:
-                del self._folds[key]
+    def drop_upto(self, sequence: int) -> list[Fold]:
+        """Drop, and return, what ends with a commit up to `sequence`: it is in files."""
+        dropped = [fold for fold in self.snapshot().values() if fold.sequence <= sequence]
+        for fold in dropped:
+            del self._folds[fold.key]
+        return dropped
 
     def replace(self, folds: Mapping[Key, Fold]) -> None:
         """Forget all folds but these."""

@@ -242,7 +242,7 @@ class Planner:
             return _Current()
         # An edit that is in no commit yet is looked at again, and becomes one before anything else:
         # a patch on the number that it counts as would fit neither the file nor any commit.
-        is_settled = known is not None and not known.is_edited
+        is_settled = known is not None and not (known.is_edited or known.is_unread)
         if known is not None and is_settled and folder.is_at(known.name, known.mark):
             return _Current(known.revision, None, known)
         stem = file_stem(key.id)
@@ -288,8 +288,10 @@ class Planner:
             return fold.extra
         if fold is not None and isinstance(fold.begin, PutOp):
             return extra_of(fold.begin)
-        if current.known is not None and (fold is None or fold.begin is None):
-            return current.known.extra
+        known = current.known
+        is_in_file = fold is None or (fold.begin is None and known and known.revision == fold.base)
+        if known is not None and not known.is_unread and is_in_file:
+            return known.extra
         try:
             return self._base(key, fold).extra
         except RecordNotFound:

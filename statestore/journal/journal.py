@@ -6,6 +6,7 @@ docs/concepts/journal.md is its specification: bytes, steps, assumptions, limits
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from statestore.errors import (
     UnsafeFile,
 )
 from statestore.files.folders import Folder
-from statestore.files.locks import FileLock
+from statestore.files.locks import FileLock, Idle
 from statestore.files.open_files import OpenFile
 from statestore.journal.entries import Checkpoint, Entry
 from statestore.journal.frames import CHECKPOINT, DATA, HEADER_BYTES, Frame
@@ -46,6 +47,8 @@ from statestore.journal.standing import (
 JOURNAL_FOLDER = "journal"
 LOCK_FILE = "lock"
 ALIVE_FILE = "alive"
+
+_LOOKS = 100
 
 
 @attrs.frozen(kw_only=True)
@@ -95,7 +98,8 @@ class Journal:
         self._folder = _wanted(own.child(JOURNAL_FOLDER, create=True), own, JOURNAL_FOLDER)
         self._segment: Segment | None = None
         self._block = SharedBlock()
-        self._told = b""
+        self._taken = self._shown = b""
+        self._is_hidden = False
         self._durable = 0
         self._in_doubt = False
         self._lock: FileLock | None = None
@@ -124,6 +128,7 @@ class Journal:
             alone = self._alive.lock(wait=False)
             recovered = self._recover(alone=True) if alone else self._join()
             self._alive.lock(shared=True)  # whoever wants to know takes our lock first
+            self._taken = self._shown = self._block.to_bytes()
         return recovered
 
     def _recover(self, *, alone: bool) -> Recovered:
@@ -158,7 +163,7 @@ class Journal:
         block = SharedBlock.read(self._shared)
         if block is None:
             return self._recover(alone=False)  # a write to it has failed
-        if block.poisoned and block.poisoned == block.generation:
+        if block.is_poisoned:
             return self._recover(alone=False)  # those at work append nothing to it any more either
         self._block = block
         if not block.tail:
@@ -187,15 +192,20 @@ class Journal:
 
     # --- committing -------------------------------------------------------------------
 
-    def held(self) -> contextlib.AbstractContextManager[None]:
-        """Keep all other processes and threads from appending until the block ends."""
-        assert self._lock is not None  # noqa: S101
-        return self._lock.held()
+    def held(self, *, idle: Idle = time.sleep) -> contextlib.AbstractContextManager[None]:
+        """Keep all other processes and threads from appending until the block ends.
 
-    def acquire(self) -> None:
+        Raises:
+            LockTimeout: another one has kept this one from it for too long. See `FileLock.acquire`,
+                for `idle` too.
+        """
+        assert self._lock is not None  # noqa: S101
+        return self._lock.held(idle=idle)
+
+    def acquire(self, *, idle: Idle = time.sleep) -> None:
         """Begin what `held()` does; `release()` follows."""
         assert self._lock is not None  # noqa: S101
-        self._lock.acquire()
+        self._lock.acquire(idle=idle)
 
     def release(self) -> None:
         """End what `acquire()` began."""
@@ -219,11 +229,48 @@ class Journal:
 
     @property
     def is_behind(self) -> bool:
-        """Whether others may have done something since the last call that caught up.
+        """Whether others may have done something since the last `shown()` that took it all in.
 
         Asked without the lock; what it says may be out of date by the time that it is said.
         """
-        return not self._in_doubt and self._shared.read_at(0, BLOCK_BYTES) != self._told
+        return not self._in_doubt and self._shared.read_at(0, BLOCK_BYTES) != self._shown
+
+    def standing(self) -> tuple[int, int]:
+        """Return the sequence of the last commit of all processes, and `files_upto`, as told now.
+
+        Asked without the lock; nothing is taken in. Both are 0 where nothing can be told.
+        """
+        block = SharedBlock.read(self._shared)
+        return (0, 0) if block is None or self._in_doubt else (block.sequence, block.files_upto)
+
+    def shown(self) -> None:
+        """Note that all that was taken in so far is seen by whoever asks."""
+        self._is_hidden = False
+        self._shown = self._taken
+
+    def catch_up(self) -> News:
+        """Return what other processes have done since the last call, without waiting for any.
+
+        Their commits may not be on the disk: `sync()` before they are shown to anybody. What
+        somebody is about to do, or died while doing, is left to the next one who takes the lock.
+
+        Raises:
+            StoreInDoubt, CorruptJournal: as for `catch_up_locked()`.
+        """
+        for _ in range(_LOOKS):
+            told = self._shared.read_at(0, BLOCK_BYTES)
+            if told == self._taken and not self._in_doubt:
+                return News()
+            block = SharedBlock.from_bytes(told)
+            if block is None:
+                continue  # somebody writes it at this moment
+            try:
+                return self._taken_in(block, told)
+            except CorruptJournal:
+                # The segment may have been left, and removed, since the block was read.
+                if self._shared.read_at(0, BLOCK_BYTES) == told:
+                    raise
+        return News()
 
     def catch_up_locked(self) -> News:
         """Return what other processes have done since the last call.
@@ -236,17 +283,22 @@ class Journal:
             CorruptJournal: what others have appended is damaged.
         """
         told = self._shared.read_at(0, BLOCK_BYTES)
-        if told == self._told and not self._in_doubt:
+        if told == self._taken and not self._in_doubt and not self._block.rotating:
             return News()  # nobody else was here
         block = SharedBlock.from_bytes(told)
         if block is None:  # a write to it has failed
             self._in_doubt = True
             raise StoreInDoubt(self._path)
-        if self._in_doubt or (block.poisoned and block.poisoned == block.generation):
+        if block.rotating and not block.is_poisoned:
+            self._undo_rotation(block)
+            told = block.to_bytes()
+        return self._taken_in(block, told)
+
+    def _taken_in(self, block: SharedBlock, told: bytes) -> News:
+        """Return what is new since the block that was taken in last."""
+        if self._in_doubt or block.is_poisoned:
             self._in_doubt = True
             raise StoreInDoubt(self._path)
-        if block.rotating:
-            self._undo_rotation(block)
         news = News()
         if self._segment is not None and block.generation != self._segment.generation:
             # The newest one tells all: what is not in it is in files.
@@ -256,7 +308,10 @@ class Journal:
             news = self._entered(block)
         elif self._segment is not None and block.tail > self._segment.chain.end:
             news = self._continued(self._segment, block.tail)
-        self._block = block
+        self._block, self._taken = block, told
+        self._is_hidden |= bool(news.entries) or news.checkpoint is not None
+        if not self._is_hidden:
+            self._shown = told
         return news
 
     def _entered(self, block: SharedBlock) -> News:
@@ -325,7 +380,9 @@ class Journal:
     def _tell_others(self) -> None:
         told = self._block.to_bytes()
         self._shared.write_at(0, told)
-        self._told = told
+        self._taken = told
+        if not self._is_hidden:  # what this process does is nothing that it has to catch up with
+            self._shown = told
 
     def sync(self) -> None:
         """Return when all that was appended or read so far is on the disk.
@@ -359,7 +416,7 @@ class Journal:
         """Note that all commits up to a sequence are in synced record files."""
         if upto > self._block.files_upto:
             self._block = attrs.evolve(self._block, files_upto=upto)
-            self._block.write(self._shared)
+            self._tell_others()
 
     @property
     def wants_rotation(self) -> bool:

@@ -39,6 +39,11 @@ class SharedBlock:
     durable: int = 0
     checksum: int = 0
 
+    @property
+    def is_poisoned(self) -> bool:
+        """Whether nobody may go on in the newest segment."""
+        return self.poisoned > 0 and self.poisoned == self.generation
+
     def write(self, file: OpenFile) -> None:
         """Tell the others."""
         file.write_at(0, self.to_bytes())
