@@ -119,20 +119,24 @@ class Intake:
             Conflict: that change contradicts what is stored.
             StateStoreError: the record cannot be read.
         """
-        if self._refresher.is_current(self._driver.catch_up()):
-            return
-        with self._turn:
-            try:
-                is_done = self._refresher.renew(key)
-            except HistoryPruned:
-                is_done = key not in self.load([key.kind], discard=False).kept
-        if is_done:
+        if self._refresher.is_current(self._driver.catch_up()) or self._is_renewed(key):
             return
         known = self._managers[key.kind].known(key.id)
         conflict = Conflict(key.kind, key.id, known, self._found(key))
         unsettled: list[Failure] = []
         if self._settler.settle(Failure(key, "save", conflict), policy, unsettled) is None:
             raise unsettled[0].error
+
+    def _is_renewed(self, key: Key) -> bool:
+        while True:
+            with self._turn:
+                flight = self._flights.carried(key.kind).get(key.id)
+                if flight is None:
+                    try:
+                        return self._refresher.renew(key)
+                    except HistoryPruned:
+                        return key not in self.load([key.kind], discard=False).kept
+            flight.wait()  # what another thread makes of it is the newest, or in conflict
 
     def _found(self, key: Key) -> int:
         try:
