@@ -221,9 +221,18 @@ class Engine:
             return False
         return True
 
-    def commit(self, changes: Sequence[Change], expect: Mapping[Key, int]) -> Outcome:
-        """Commit what can be committed. What the driver refuses is left out and told."""
-        outcome = self._saver.commit(changes, expect)
+    def commit(
+        self,
+        changes: Sequence[Change],
+        expect: Mapping[Key, int],
+        renew: Callable[[Key], tuple[Change | None, Revision]] | None = None,
+    ) -> Outcome:
+        """Commit what can be committed. What the driver refuses is left out and told.
+
+        Args:
+            renew: see `Saver.commit`.
+        """
+        outcome = self._saver.commit(changes, expect, renew)
         self._write_files(outcome.written + outcome.deleted)
         return outcome
 

@@ -17,6 +17,7 @@ from statestore.engine.queueing import Result
 from statestore.engine.settling import Settler
 from statestore.errors import (
     CommitRefused,
+    Conflict,
     LockTimeout,
     PartialCommit,
     ReadOnlyStore,
@@ -26,7 +27,7 @@ from statestore.errors import (
     StoreReplaced,
 )
 from statestore.models.changes import Change, Commit, Delete
-from statestore.models.keys import Key
+from statestore.models.keys import Key, Revision
 from statestore.models.managed import Pending, RecordManager
 from statestore.models.reports import Failure, Resolved
 
@@ -161,18 +162,44 @@ class Saver:
             is_enough = among is not None or (pending is not None and manager.is_current(pending))
             awaited.append(_Awaited(key, flight, is_enough))
 
-    def commit(self, changes: Sequence[Change], expect: Mapping[Key, int]) -> Outcome:
-        """Commit what can be committed. What the driver refuses is left out and told."""
+    def commit(
+        self,
+        changes: Sequence[Change],
+        expect: Mapping[Key, Revision],
+        renew: Callable[[Key], tuple[Change | None, Revision]] | None = None,
+    ) -> Outcome:
+        """Commit what can be committed. What the driver refuses is left out and told.
+
+        Args:
+            renew: says, of a key that somebody else has changed since, what to make of it now (None
+                for nothing) and which revision that is made from; without it such keys are left
+                out.
+        """
         outcome = Outcome()
         rest = {change.key: change for change in changes}
+        expected = dict(expect)
+
+        def settle(failure: Failure) -> bool:
+            key = failure.key
+            if renew is None or key is None or not isinstance(failure.error, Conflict):
+                outcome.failures.append(failure)
+                return False
+            change, expected[key] = renew(key)
+            if change is None:
+                del rest[key]
+            else:
+                rest[key] = change
+            return change is not None
+
         while True:
-            expected = {key: revision for key, revision in expect.items() if key in rest}
             result: Result
             try:
-                result = self._flights.run(list(rest.values()), expected)
+                result = self._flights.run(
+                    list(rest.values()), {key: expected[key] for key in rest if key in expected}
+                )
             except StateStoreError as error:
                 result = error
-            again = judge(result, rest, outcome)
+            again = judge(result, dict(rest), outcome, settle)
             if not again:
                 return outcome
             rest = {key: rest[key] for key in again}

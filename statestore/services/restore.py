@@ -11,13 +11,14 @@ from contextlib import closing
 import attrs
 
 from statestore.drivers.directory import DirectoryDriver
-from statestore.drivers.driver import RecordFile
+from statestore.drivers.driver import Driver, RecordFile
 from statestore.drivers.layout import MANIFEST_FILE, OWN_FOLDER
 from statestore.engine.engine import Engine
 from statestore.errors import (
     CorruptRecord,
     InvalidBackup,
     LoadFailed,
+    RecordNotFound,
     SaveFailed,
     StateStoreError,
     UnsafeFile,
@@ -48,7 +49,7 @@ def restore(engine: Engine, path: str) -> RestoreReport:
         engine.wait_for_commits()
         manifest, documents = read_backup(path, store_path=engine.driver.path)
         compared = _compare(engine, documents)
-        outcome = engine.commit(compared.changes, compared.seen)
+        outcome = engine.commit(compared.changes, compared.seen, compared.renew)
         report = RestoreReport(
             path=engine.driver.path,
             source=os.path.realpath(path),
@@ -173,15 +174,37 @@ def _worded(failure: Failure) -> str:
 class _Compared:
     """What makes a store what is wanted, and at which revisions its records were seen."""
 
+    driver: Driver
+    wanted: Mapping[Key, Put]
     changes: list[Change] = attrs.field(factory=list)
     seen: dict[Key, Revision] = attrs.field(factory=dict)
     unchanged: int = 0
     notes: list[str] = attrs.field(factory=list)
 
+    def change(self, stored: Stored) -> Change | None:
+        """Return what makes a record what is wanted; None if it is that."""
+        put = self.wanted.get(stored.key)
+        if put is None:
+            return Delete(stored.key)
+        is_same = (stored.schema, stored.document, stored.extra) == (
+            put.schema,
+            put.document,
+            put.extra,
+        )
+        return None if is_same else put
+
+    def renew(self, key: Key) -> tuple[Change | None, Revision]:
+        """Look at a record again that somebody else has changed."""
+        try:
+            stored = self.driver.read(key)
+        except RecordNotFound:
+            return self.wanted.get(key), 0
+        return self.change(stored), stored.revision
+
 
 def _compare(engine: Engine, wanted: Mapping[Key, Put]) -> _Compared:
     driver, files = engine.driver, engine.driver.record_files
-    compared = _Compared(seen=dict.fromkeys(wanted, 0))
+    compared = _Compared(driver, wanted, seen=dict.fromkeys(wanted, 0))
     same: set[Key] = set()
     for kind in driver.kinds():
         for one in driver.scan(kind):
@@ -191,18 +214,11 @@ def _compare(engine: Engine, wanted: Mapping[Key, Put]) -> _Compared:
                     compared.notes.append(f"what could not be read was moved to {place}")
                 continue
             compared.seen[one.key] = one.revision
-            if one.key not in wanted:
-                compared.changes.append(Delete(one.key))
-            elif _is_same(one, wanted[one.key]):
+            change = compared.change(one)
+            if change is None:
                 same.add(one.key)
+            elif isinstance(change, Delete):
+                compared.changes.append(change)
     compared.changes += [put for key, put in wanted.items() if key not in same]
     compared.unchanged = len(same)
     return compared
-
-
-def _is_same(stored: Stored, wanted: Put) -> bool:
-    return (stored.schema, stored.document, stored.extra) == (
-        wanted.schema,
-        wanted.document,
-        wanted.extra,
-    )

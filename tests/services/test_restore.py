@@ -90,16 +90,16 @@ def test_revisions_never_fall_and_are_never_used_again(saved):
     assert w.sessions.revision("s1") == 6
 
 
-def test_second_restore_has_nothing_to_do(saved, listing):
+def test_second_restore_has_nothing_to_do(saved, listing, visible):
     w, tmp_path, path = saved
     w.store.clear()
     w.store.restore(path)
-    before, copy = listing(tmp_path / "state"), listing(tmp_path / "copy")
+    before, copy = visible(tmp_path / "state"), listing(tmp_path / "copy")
 
     report = w.store.restore(path)
 
     assert (report.items, report.deleted, report.unchanged) == (0, 0, len(w.records))
-    assert listing(tmp_path / "state") == before
+    assert visible(tmp_path / "state") == before
     assert listing(tmp_path / "copy") == copy
 
 
@@ -654,28 +654,105 @@ def test_fields_of_the_envelope_that_are_not_known_come_back(tmp_path):
     assert json.loads(path.read_bytes())["data"]["title"] == "changed"
 
 
-def test_record_that_another_saves_during_the_restore_is_not_overwritten_unseen(
-    tmp_path, monkeypatch
-):
-    with Store(tmp_path / "store") as store, Store(tmp_path / "store") as other:
-        tasks, theirs = store.register(TaskManager()), other.register(TaskManager())
-        tasks.create("kept", id="t")
-        store.backup(tmp_path / "copy")
-        tasks.update("t", title="changed")
-        store.save_all()
-        other.load_all()
-        commit = store._engine.commit
+# --- beside others --------------------------------------------------------------------
 
-        def commit_late(changes, expect):
-            theirs.update("t", title="theirs")
-            other.save_all()
-            return commit(changes, expect)
 
-        monkeypatch.setattr(store._engine, "commit", commit_late)
-        with pytest.raises(SaveFailed, match="tasks/t is at revision 3"):
-            store.restore(tmp_path / "copy")
+def _beside(w, change):
+    """Let `change` run once, after the store was compared and before the commit."""
+    driver = w.store._engine.driver
+    submit, done = driver.submit, []
 
-        assert other.raw("tasks/t")["title"] == "theirs"
-        monkeypatch.undo()
-        store.restore(tmp_path / "copy")
-        assert tasks["t"].title == "kept"
+    def submitting(changes, expect, settle):
+        if changes and not done:
+            done.append(True)
+            change()
+        return submit(changes, expect, settle)
+
+    w.store._engine.flights._submit = submitting
+    return done
+
+
+def test_what_others_change_meanwhile_is_restored_all_the_same(saved, world):
+    w, _, path = saved
+    wanted = w.records
+    w.notes.update("a/b", text="changed")
+    w.notes.delete("A")
+    w.sessions.create(id="extra")
+    w.store.save_all()
+    other = world()
+    other.store.load_all()
+
+    def change():
+        other.notes.update("a/b", text="changed again")
+        other.notes.create(id="A", text="made again")
+        other.sessions.update("extra", name="changed")
+        other.tasks.update("t1", title="untouched by the restore")
+        other.store.save_all()
+
+    done = _beside(w, change)
+    report = w.store.restore(path)
+
+    assert done
+    assert report.failures == ()
+    assert w.records[("notes", "a/b")] == wanted[("notes", "a/b")]
+    assert {key for key in w.records if key[0] != "tasks"} == {
+        key for key in wanted if key[0] != "tasks"
+    }
+    assert w.records[("notes", "A")] == wanted[("notes", "A")]
+    # It was as in the backup when the restore looked, so their change comes after it.
+    assert w.tasks["t1"].title == "untouched by the restore"
+    other.store.refresh()
+    assert other.records == w.records
+
+
+def test_restore_is_one_commit_though_it_was_overtaken(saved, world):
+    w, _, path = saved
+    for name in ("A", "a/b"):
+        w.notes.update(name, text="changed")
+    w.store.save_all()
+    other = world()
+    other.store.load_all()
+
+    def change():
+        other.notes.update("A", text="changed again")
+        other.store.save_all()
+
+    _beside(w, change)
+    w.store.restore(path)
+
+    last = list(w.store.changes())[-1]
+    assert {key.id for key in last.revisions} >= {"A", "a/b"}
+
+
+def test_what_others_delete_meanwhile_is_made_again(saved, world):
+    w, _, path = saved
+    wanted = w.records
+    w.notes.update("A", text="changed")
+    w.store.save_all()
+    other = world()
+    other.store.load_all()
+
+    def change():
+        other.notes.delete("A")
+        other.store.save_all()
+
+    _beside(w, change)
+    w.store.restore(path)
+
+    assert w.records == wanted
+    assert w.notes.revision("A") == 4  # made, changed, deleted, made again
+
+
+def test_what_others_have_restored_meanwhile_is_left_alone(saved, world):
+    w, _, path = saved
+    wanted = w.records
+    w.notes.update("A", text="changed")
+    w.store.save_all()
+    other = world()
+    other.store.load_all()
+    _beside(w, lambda: other.store.restore(path))
+
+    report = w.store.restore(path)
+
+    assert w.records == wanted
+    assert (report.items, report.deleted) == (0, 0)
