@@ -1,0 +1,55 @@
+"""Share one store among processes: count, talk and see what the others do."""
+
+import multiprocessing
+import tempfile
+import threading
+
+import attrs
+
+from statestore import Manager, Store
+from statestore.managers import ConversationManager
+
+
+@attrs.frozen
+class Budget:
+    id: str
+    calls: int = 0
+
+
+def work(path: str, name: str) -> None:
+    """Be an agent: a process with its own opening of the store."""
+    with Store(path, source=name) as store:
+        budgets = store.register(Manager("budgets", Budget))
+        conversations = store.register(ConversationManager())
+        store.load_all()
+        for number in range(10):
+            # The newest record in, its successor committed; again if another was faster.
+            budgets.modify("team", lambda budget: attrs.evolve(budget, calls=budget.calls + 1))
+            # What only adds is never a conflict.
+            conversations.add_message("plan", role="assistant", content=f"{name}: {number}")
+            store.save_all()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder, Store(folder) as store:
+        budgets = store.register(Manager("budgets", Budget))
+        conversations = store.register(ConversationManager())
+        budgets.create(id="team")
+        conversations.create("Plan", id="plan")
+        store.save_all()
+
+        seen, all_done = set(), threading.Event()
+        store.on_load(lambda report: seen.update(change.source for change in report.changes))
+        store.on_load(lambda _: budgets["team"].calls == 30 and all_done.set())
+        store.watch()  # takes in what the agents commit, while they do
+        names = ("ada", "bob", "cy")
+        context = multiprocessing.get_context("spawn")
+        agents = [context.Process(target=work, args=(folder, name)) for name in names]
+        for agent in agents:
+            agent.start()
+        for agent in agents:
+            agent.join()
+        assert all_done.wait(60)
+        store.refresh()
+        print(len(conversations["plan"].messages), "messages by", sorted(seen))
+        assert len(conversations["plan"].messages) == 30
