@@ -52,7 +52,6 @@ from statestore.files.calls import Files, SystemFiles
 from statestore.files.folders import Modes
 from statestore.journal.entries import Entry
 from statestore.journal.journal import JournalOptions
-from statestore.journal.reading import history_read_only
 from statestore.models.changes import Change, Commit, Stored
 from statestore.models.keys import Key, Revision, check_id, check_kind
 from statestore.models.reports import Failure
@@ -240,8 +239,7 @@ class DirectoryDriver:
         self._place.want_open()
         if self._ledger is not None:
             return self._writable("read the history of").history(after)
-        place = self._place
-        return history_read_only(place.own, place.meta.store_id, after, self.sequence, place.path)
+        return self._follower.history(after) if self._follower is not None else iter(())
 
     def catch_up(self) -> int:
         """See `Driver.catch_up`."""
@@ -283,6 +281,8 @@ class DirectoryDriver:
     def _let_go(self) -> None:
         if self._ledger is not None:
             self._ledger.close()
+        if self._follower is not None:
+            self._follower.close()
         self._stages.close()
         self._place.close()
 

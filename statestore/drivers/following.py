@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Iterator
 
 from statestore.drivers.catalogue import Catalogue
+from statestore.drivers.feed import Feed
 from statestore.drivers.overlay import Fold, Overlay, follow
 from statestore.drivers.place import Place
-from statestore.files.folders import Folder
-from statestore.journal.journal import LOCK_FILE
-from statestore.journal.reading import recovered_read_only
+from statestore.journal.entries import Entry
+from statestore.journal.reading import JournalReader, history_read_only
 from statestore.journal.standing import Recovered
 from statestore.models.keys import Key
-
-_LOCK_FILE_LIMIT_BYTES = 1 << 16
 
 
 class Follower:
@@ -24,36 +23,62 @@ class Follower:
     ) -> None:
         """Follow the journal of a place. `lock` is that of the place and the catalogue."""
         self._place, self._catalogue, self._overlay, self._lock = place, catalogue, overlay, lock
-        self._told: bytes | None = None
+        self._journal = JournalReader(place.own, place.meta.store_id)
+        self._feed = Feed()
         self.sequence = 0
-        self.taken_up = self._take_up()
+        try:
+            recovered = self._journal.open()
+        except BaseException:
+            self._journal.close()
+            raise
+        self._begin(recovered)
+        self.taken_up = len(recovered.window)
         """How many commits were not in the files at the opening."""
 
     def catch_up(self) -> None:
-        """Take in what was committed up to now.
+        """Take in what was committed up to now. Waits for nobody.
 
         Raises:
             CorruptJournal: it is damaged.
         """
+        if not self._journal.has_news():
+            return
         with self._lock:
-            # The lock file is where whoever commits, or writes files, says so.
-            told = _told(self._place.own)
-            if told is not None and told != self._told:
-                self._take_up()
+            if not self._journal.has_news():
+                return  # another thread has done it meanwhile
+            news = self._journal.catch_up()
+            if isinstance(news, Recovered):
+                self._begin(news)
+                return
+            folds: dict[Key, Fold] = {}
+            for entry in news:
+                follow(self._overlay.folds, entry, folds)
+            self._overlay.update(folds)
+            note_gone(folds.values(), self._catalogue)
+            for fold in self._overlay.drop_upto(self._journal.files_upto):
+                self._catalogue.written_elsewhere(fold)
+            self._feed.add(news)
+            if news:
+                self.sequence = news[-1].sequence
 
-    def _take_up(self) -> int:
-        self._told = _told(self._place.own)  # before the commits: those that come later are news
-        recovered = recovered_read_only(self._place.own, self._place.meta.store_id)
+    def history(self, after: int) -> Iterator[Entry]:
+        """Return the commits behind `after`, in order. See `Driver.changes`."""
+        upto, place = self.sequence, self._place
+        kept = self._feed.between(after, upto)
+        if kept is not None:
+            return iter(kept)
+        return history_read_only(place.own, place.meta.store_id, after, upto, place.path)
+
+    def close(self) -> None:
+        """Let go of all files. Twice is harmless."""
+        self._journal.close()
+
+    def _begin(self, recovered: Recovered) -> None:
         overlay = Overlay()
         take_up(recovered, self._catalogue, overlay)
         self._overlay.replace(overlay.snapshot())
+        self._feed.add([one for one in recovered.window if one.sequence > self.sequence])
         self.sequence = recovered.sequence
-        return len(recovered.window)
-
-
-def _told(own: Folder | None) -> bytes | None:
-    content = own.read(LOCK_FILE, _LOCK_FILE_LIMIT_BYTES) if own is not None else None
-    return None if content is None else content.data
 
 
 def take_up(recovered: Recovered, catalogue: Catalogue, overlay: Overlay) -> None:
@@ -64,6 +89,11 @@ def take_up(recovered: Recovered, catalogue: Catalogue, overlay: Overlay) -> Non
         folds: dict[Key, Fold] = {}
         follow(overlay.folds, entry, folds)
         overlay.update(folds)
-    for fold in overlay.snapshot().values():
+    note_gone(overlay.snapshot().values(), catalogue)
+
+
+def note_gone(folds: Iterable[Fold], catalogue: Catalogue) -> None:
+    """Note which records commits have deleted."""
+    for fold in folds:
         if fold.is_gone:
             catalogue.buried(fold.key, fold.revision, fold.sequence)

@@ -18,6 +18,7 @@ from statestore.drivers.catalogue import Catalogue
 from statestore.drivers.drafts import Request
 from statestore.drivers.driver import Clock
 from statestore.drivers.feed import Feed, commit_of
+from statestore.drivers.following import note_gone
 from statestore.drivers.overlay import Fold, Overlay, follow
 from statestore.drivers.place import Place
 from statestore.drivers.planning import Batch, Looks, Planner
@@ -257,9 +258,7 @@ class CommitMaker:
         foreign, self._foreign = self._foreign, _Foreign()
         changed = folds or foreign.folds
         with self._lock:
-            for fold in changed.values():
-                if fold.is_gone:
-                    self._catalogue.buried(fold.key, fold.revision, fold.sequence)
+            note_gone(changed.values(), self._catalogue)
             self._overlay.update(changed)
             if self._upto < self._journal.files_upto:  # another process has written files
                 self._upto = self._journal.files_upto

@@ -9,10 +9,9 @@ from typing import TypeAlias
 import attrs
 
 from statestore.errors import CorruptJournal
-from statestore.files.folders import Folder
 from statestore.journal.entries import Checkpoint, DeleteOp, Entry, decode_entry
 from statestore.journal.frames import CHECKPOINT, DATA, Frame
-from statestore.journal.segments import Segment, read_segment
+from statestore.journal.segments import Segment
 from statestore.models.keys import Key, Revision
 
 
@@ -96,33 +95,29 @@ class Standing:
 
 def read_and_close(segment: Segment) -> tuple[Segment, Standing]:
     """Read a segment as far as it goes, and close it."""
-    frames: list[Frame] = []
     try:
-        while True:
-            more = segment.read_to()
-            frames += more
-            try:
-                segment.check_end()
-            except CorruptJournal:
-                if more:
-                    continue  # whoever reads only may have been overtaken by a commit
-                raise
-            return segment, Standing.of(segment, frames)
+        return segment, read_whole(segment)
     finally:
         segment.close()
 
 
-def read_left(folder: Folder, generation: int, store_id: bytes) -> Recovered | None:
-    """Return what a segment says, without changing anything; None if there is no such segment.
+def read_whole(segment: Segment) -> Standing:
+    """Read a segment as far as it goes.
 
     Raises:
         CorruptJournal: it is damaged.
     """
-    segment = read_segment(folder, generation, store_id)
-    if segment is None:
-        return None
-    _, read = read_and_close(segment)
-    return read.recovered(segment, alone=False)
+    frames: list[Frame] = []
+    while True:
+        more = segment.read_to()
+        frames += more
+        try:
+            segment.check_end()
+        except CorruptJournal:
+            if more:
+                continue  # whoever reads only may have been overtaken by a commit
+            raise
+        return Standing.of(segment, frames)
 
 
 def note_deleted(entry: Entry, gone: dict[Key, tuple[Revision, int]]) -> None:

@@ -1,9 +1,11 @@
 """The feed: who committed what, in order; recent commits from memory; never ahead of the disk."""
 
 import errno
+from contextlib import closing
 
 import pytest
 
+from statestore.drivers.directory import DirectoryDriver
 from statestore.drivers.feed import Feed
 from statestore.errors import HistoryPruned, StoreInDoubt
 from statestore.journal.entries import Entry, PutOp
@@ -189,3 +191,16 @@ def test_process_that_missed_what_is_not_kept_is_told(opened):
 
     with pytest.raises(HistoryPruned):
         list(one.changes(1))
+
+
+def test_read_only_opening_serves_recent_commits_from_memory(tmp_path):
+    files = FaultyFiles()
+    with closing(DirectoryDriver(tmp_path / "store")) as writer, writer.held_still():
+        writer.commit([put("a")], {})
+        with closing(DirectoryDriver(tmp_path / "store", read_only=True, files=files)) as reader:
+            writer.commit([put("b")], {})
+            assert reader.catch_up() == 2
+            files.calls.clear()
+
+            assert runs(reader) == [(1, writer.run), (2, writer.run)]
+            assert [call.name for call in files.calls if call.name == "open"] == []

@@ -3,13 +3,14 @@
 import errno
 import itertools
 import os
+from contextlib import closing
 
 import pytest
 
 from statestore.errors import CorruptJournal, StorageError, StoreInDoubt
 from statestore.files.folders import open_folder
 from statestore.journal.frames import HEADER_BYTES, Chain, SegmentHeader, encode_frame
-from statestore.journal.reading import recovered_read_only
+from statestore.journal.reading import JournalReader
 from statestore.testing.faulty import Fail, FaultyFiles, PowerOff, Stop, named
 
 STORE_ID = "5a" * 16
@@ -494,8 +495,8 @@ def test_segment_whose_failed_sync_left_nothing_to_copy_is_left_too(opened, plac
 
 
 def read_only(place, files=None):
-    with open_folder(str(place), files=files) as own:
-        return recovered_read_only(own, STORE_ID)
+    with open_folder(str(place), files=files) as own, closing(JournalReader(own, STORE_ID)) as one:
+        return one.open()
 
 
 def test_reading_only_sees_the_window_and_writes_no_byte(opened, place, listing):
