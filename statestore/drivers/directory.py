@@ -31,6 +31,7 @@ from statestore.drivers.driver import (
 )
 from statestore.drivers.feed import commit_of
 from statestore.drivers.following import Follower
+from statestore.drivers.formats import WrittenFormat
 from statestore.drivers.ledger import Ledger
 from statestore.drivers.overlay import Fold, Overlay
 from statestore.drivers.place import Place
@@ -119,7 +120,7 @@ class DirectoryDriver:
         )
         self._stages = Stages(self._place.own)
         try:
-            self._serializer = get(format or self._place.meta.format)
+            self._format = WrittenFormat(self._place, format, self._told)
             if read_only:
                 self._follower = Follower(self._place, self._catalogue, overlay, self._lock)
                 self._reader = self._opened_for_reading(self._follower)
@@ -132,7 +133,7 @@ class DirectoryDriver:
                     self._stages,
                     lock=self._lock,
                     clock=clock,
-                    serializer=lambda: self._serializer,
+                    format=self._format,
                     options=journal or JournalOptions(),
                     run=self.run,
                     tell=self._told,
@@ -160,7 +161,7 @@ class DirectoryDriver:
             self._overlay,
             self._stages,
             self._lock,
-            lambda: self._serializer,
+            lambda: self._format.serializer,
             None,
             follower.catch_up,
         )
@@ -202,7 +203,7 @@ class DirectoryDriver:
         self, changes: Sequence[Change], expect: Mapping[Key, Revision], settle: Settle
     ) -> Submission:
         """See `QueueingDriver.submit`."""
-        drafts, failures = drafted(changes, expect, self._serializer)
+        drafts, failures = drafted(changes, expect, self._format.serializer)
         request = Request(drafts, expect, failures, settle, self._source)
         try:
             ledger = self._writable("save")
@@ -291,14 +292,11 @@ class DirectoryDriver:
     @property
     def serializer(self) -> Serializer:
         """See `RecordFiles.serializer`."""
-        return self._serializer
+        return self._format.serializer
 
     def use(self, serializer: Serializer, *, remember: bool = False) -> None:
         """See `RecordFiles.use`."""
-        if remember:
-            with self._place.writing("change the format"):
-                self._place.remember_format(serializer.name)
-        self._serializer = serializer
+        self._format.use(serializer, remember=remember)
 
     def prepare(self, kind: str) -> None:
         """See `RecordFiles.prepare`."""

@@ -118,6 +118,13 @@ class Request:
         finally:
             self._done.release()
 
+    def is_done_within(self, timeout_s: float) -> bool:
+        """Say whether it is settled, and wait for so long until it is."""
+        is_done = self._done.acquire(timeout=timeout_s)
+        if is_done:
+            self._done.release()
+        return is_done
+
     def wait(self) -> None:
         """See `Submission.wait`."""
         with self._done:

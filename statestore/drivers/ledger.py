@@ -7,26 +7,23 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from itertools import chain
 from typing import TypeAlias
 
 from statestore.drivers.background import Background
 from statestore.drivers.catalogue import Catalogue
-from statestore.drivers.drafts import PutDraft, Request, edit_draft, encode_all
+from statestore.drivers.drafts import Request, edit_draft, encode_all
 from statestore.drivers.driver import Clock, Submission
-from statestore.drivers.folding import encoded
 from statestore.drivers.following import take_up
+from statestore.drivers.formats import WrittenFormat
+from statestore.drivers.large_saves import LargeSaves
 from statestore.drivers.making import Action, CommitMaker
 from statestore.drivers.materialising import Materialiser
-from statestore.drivers.names import file_stem
 from statestore.drivers.overlay import Fold, Overlay
 from statestore.drivers.place import Place
 from statestore.drivers.planning import Planner
 from statestore.drivers.reading import Edited, Reader
-from statestore.drivers.staging import StageableFile, StagedFile, Stages
+from statestore.drivers.staging import Stages
 from statestore.errors import (
-    EncodeError,
     FilesBehind,
     StateStoreError,
     StorageError,
@@ -39,14 +36,14 @@ from statestore.journal.entries import Entry, StagedOp
 from statestore.journal.journal import Journal, JournalOptions
 from statestore.journal.standing import State
 from statestore.models.changes import Commit
-from statestore.models.documents import FrozenDict
-from statestore.models.envelopes import Envelope
 from statestore.models.keys import Key
 from statestore.models.reports import Failure
-from statestore.models.times import time_ns
 from statestore.serializers.serializer import Serializer
 
 Tell: TypeAlias = Callable[[BaseException], None]
+
+ADOPTION_S = 1.0
+"""So long a reader waits for what somebody has made of a file to become a commit."""
 
 
 class Ledger:
@@ -61,7 +58,7 @@ class Ledger:
         *,
         lock: threading.RLock,
         clock: Clock,
-        serializer: Callable[[], Serializer],
+        format: WrittenFormat,
         options: JournalOptions,
         run: str,
         tell: Callable[[Failure], None],
@@ -80,10 +77,12 @@ class Ledger:
             raise UnsafeFile(place.path, "has no folder of its own")
         self._place, self._catalogue, self._overlay = place, catalogue, overlay
         self._stages, self._lock, self._clock = stages, lock, clock
-        self._staged_bytes = options.staged_bytes
-        self._serializer, self._watcher = serializer, tell
+        self._large = LargeSaves(stages, catalogue, overlay, clock, format, options.staged_bytes)
+        self._format, self._watcher = format, tell
         self._process, self._is_ended = os.getpid(), False
         self._looked_at = 0
+        self._adoption: Request | None = None
+        self._told: set[tuple[Key | None, str]] = set()
         self._journal = Journal(
             place.own,
             place.meta.store_id,
@@ -102,6 +101,10 @@ class Ledger:
         if recovered.alone:
             begins = [fold.begin for fold in overlay.snapshot().values()]
             stages.sweep([one for one in begins if isinstance(one, StagedOp)])
+
+        def serializer() -> Serializer:
+            return format.serializer
+
         self.reader = Reader(
             place, catalogue, overlay, stages, lock, serializer, self._adopt, self.catch_up
         )
@@ -145,7 +148,7 @@ class Ledger:
             return request
         if not request.failures:
             try:
-                request.staged = self._staged(request)
+                request.staged = self._large.staged(request, self._maker.last_time)
             except StateStoreError as error:
                 request.finish(error)
                 return request
@@ -206,6 +209,7 @@ class Ledger:
         return upto, behind
 
     def _written(self) -> tuple[int, dict[Key, Fold], list[Failure]]:
+        self._format.follow()
         folds: dict[Key, Fold] = {}
         upto = 0
 
@@ -251,6 +255,7 @@ class Ledger:
     def _pass(self) -> None:
         with self._place.writing("write the files of"):
             self.write_files()
+        self._told = set()
 
     def _is_left(self) -> bool:
         """Say whether commits that were there at the last look are not in files yet.
@@ -293,44 +298,6 @@ class Ledger:
             raise StoreClosed(self._place.path)
         action.wait()
 
-    def _staged(self, request: Request) -> Mapping[Key, StagedFile]:
-        """Write the files of a large save, to be named by its commit; nothing for a small one."""
-        if request.is_encoded and request.size_bytes <= self._staged_bytes:
-            return {}
-        now = max(self._clock(), self._maker.last_time)
-        puts = {
-            key: drafts[0]
-            for key, drafts in request.drafts.items()
-            if len(drafts) == 1 and isinstance(drafts[0], PutDraft)
-        }
-        files = (self._stage_file(key, put, now) for key, put in puts.items())
-        first: list[StageableFile] = []
-        size = 0
-        try:
-            while size <= self._staged_bytes:
-                one = next(files, None)
-                if one is None:
-                    return {}
-                first.append(one)
-                size += len(one.data)
-            staged = self._stages.write(chain(first, files), len(puts))
-        except EncodeError:
-            return {}  # which ones, and why, is found out when all are encoded
-        return {one.key: one for one in staged}
-
-    def _stage_file(self, key: Key, put: PutDraft, now: datetime) -> StageableFile:
-        # The revision, and what stands beside the document, are those that the commit will find if
-        # nobody else comes before it; if somebody does, the document goes into the journal.
-        fold, known = self._overlay.get(key), self._catalogue.get(key)
-        revision = max(fold.revision if fold else 0, self._catalogue.highest(key)) + 1
-        beside = fold.extra if fold else known.extra if known else None
-        extra = FrozenDict({**(beside or {}), **put.extra})
-        envelope = Envelope(key.kind, put.schema, revision, now, put.document, extra)
-        serializer = self._serializer()
-        data = encoded(serializer, envelope)
-        name = file_stem(key.id) + serializer.extension
-        return StageableFile(key, name, envelope, data, time_ns(now))
-
     def _adopt(self, edited: Sequence[Edited]) -> None:
         """Make what others have written commits, so that no revision is used twice."""
         if self.is_in_doubt:
@@ -347,14 +314,21 @@ class Ledger:
         )
         if not self._committer.put(request):
             request.finish(StoreClosed(self._place.path))
-        request.wait()
+        # Somebody may have stopped while he had the lock: readers wait for him once, and not long.
+        is_patient = self._adoption is None or self._adoption.is_done_within(0)
+        self._adoption = request
+        if not request.is_done_within(ADOPTION_S if is_patient else 0):
+            return
         for error in failed:  # their revisions hold in this process, and are taken up again later
             self._tell(error)
 
     def _tell(self, error: BaseException) -> None:
         if isinstance(error, FilesBehind):
+            told, self._told = self._told, set()
             for failure in error.failures:
                 if isinstance(failure, Failure):
-                    self._watcher(failure)
+                    self._told.add((failure.key, str(failure.error)))
+                    if (failure.key, str(failure.error)) not in told:  # it is tried every second
+                        self._watcher(failure)
         elif isinstance(error, Exception):
             self._watcher(Failure(None, "materialise", error))
