@@ -8,6 +8,7 @@ import attrs
 
 from statestore import Manager, Store
 from statestore.managers import ConversationManager
+from statestore.models.reports import LoadReport
 
 
 @attrs.frozen
@@ -38,9 +39,15 @@ if __name__ == "__main__":
         conversations.create("Plan", id="plan")
         store.save_all()
 
-        seen, all_done = set(), threading.Event()
-        store.on_load(lambda report: seen.update(change.source for change in report.changes))
-        store.on_load(lambda _: budgets["team"].calls == 30 and all_done.set())
+        seen: set[str] = set()
+        all_done = threading.Event()
+
+        def note(report: LoadReport) -> None:
+            seen.update(change.source for change in report.changes)
+            if budgets["team"].calls == 30:
+                all_done.set()
+
+        store.on_load(note)
         store.watch()  # takes in what the agents commit, while they do
         names = ("ada", "bob", "cy")
         context = multiprocessing.get_context("spawn")

@@ -67,6 +67,7 @@ class Store:
         allow_unsafe: bool = False,
         on_conflict: str | None = None,
         source: str = "commit",
+        lock_timeout_s: float | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Open the store at `path`; make it if it is missing.
@@ -81,7 +82,6 @@ class Store:
             format: the serializer to write with in this process; by default the one that the store
                 remembers, json for a new one.
             config: read this file instead of the store's own `statestore.toml`.
-            allow_unsafe: open it although other users could write to it.
             on_conflict: what a save does with a record that others have changed since it was read.
                 "error": it stays unsaved, with a `Conflict`. "mine": it is saved over theirs.
                 "theirs": theirs takes its place. "merge": both are merged, see `Manager`; what
@@ -89,11 +89,17 @@ class Store:
                 is stored in every case. By default what `statestore.toml` says, else "error".
             source: who asks for the commits of this opening, as the history and `RecordChange` tell
                 it: the name of an agent or of a program.
+            allow_unsafe: open it although other users could write to it, or its file system does
+                not keep processes apart.
+            lock_timeout_s: how many seconds to wait for a lock that another process has before
+                `LockTimeout` is raised; by default what `statestore.toml` says, else 30.
             clock: what tells the time, aware.
         Raises:
             StoreNotFound: `read_only`, and there is no store.
             ConfigurationError, UnknownName: a setting or a format that cannot be used.
-            UnsafeStore, NewerLayout, CorruptStore, StorageError, UnsafeFile: it cannot be opened.
+            LockTimeout: another process holds it for too long.
+            UnsafeStore, UnsafeFilesystem, NewerLayout, CorruptStore, StorageError, UnsafeFile: it
+                cannot be opened.
         """
         self._read_only = read_only
         _checked_path(path, "the path of the store")
@@ -111,6 +117,7 @@ class Store:
             allow_unsafe=allow_unsafe,
             clock=clock,
             source=source,
+            lock_timeout_s=lock_timeout_s,
         )
         save_on_change = mode == "on-change"
         self._engine = Engine(driver, save_on_change=save_on_change, clock=clock, policy=policy)

@@ -25,6 +25,7 @@ _HEAD = """\
 #                    within a second; "now", before it returns
 # history_days       for so many days what was changed is kept: see statestore history
 # history_megabytes  and at most so much of it
+# lock_timeout_s     for so many seconds one waits for another process
 
 """
 

@@ -51,6 +51,7 @@ from statestore.errors import (
 )
 from statestore.files.calls import Files, SystemFiles
 from statestore.files.folders import Modes
+from statestore.files.locks import LOCK_TIMEOUT_S
 from statestore.journal.entries import Entry
 from statestore.journal.journal import JournalOptions
 from statestore.models.changes import Change, Commit, Stored
@@ -80,21 +81,25 @@ class DirectoryDriver:
         journal: JournalOptions | None = None,
         materialize: str = "background",
         source: str = "commit",
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
     ) -> None:
         """Open the store at `path`, and make it if it is missing; recover it if that is needed.
 
         Args:
             format: the serializer to write with; by default the one the store remembers.
             read_only: make and change nothing; what writes raises `ReadOnlyStore`.
-            allow_unsafe: open it although other users could write to it.
+            allow_unsafe: open it although other users could write to it, or its file system does
+                not keep processes apart.
             modes: the permissions of new files and folders.
             materialize: "now": a commit returns when its record files are written, too.
             source: what the commits of this opening say of where they come from.
+            lock_timeout_s: so long one waits for each lock that another process or thread has.
         Raises:
             StoreNotFound: `read_only`, and there is no store.
             CorruptJournal: commits are damaged; nothing was changed.
-            UnsafeStore, NewerLayout, CorruptStore, UnknownName, StorageError, UnsafeFile: it
-                cannot be opened; nothing was changed.
+            LockTimeout: another process holds it for too long.
+            UnsafeStore, UnsafeFilesystem, NewerLayout, CorruptStore, UnknownName, StorageError,
+                UnsafeFile: it cannot be opened; nothing was changed.
         """
         if format is not None:
             get(format)  # a wrong name is refused before a folder is made
@@ -117,6 +122,7 @@ class DirectoryDriver:
             modes=modes or Modes(),
             files=files or SystemFiles(),
             clock=clock,
+            lock_timeout_s=lock_timeout_s,
         )
         self._stages = Stages(self._place.own)
         try:
@@ -404,4 +410,5 @@ def open_directory(options: DriverOptions) -> DirectoryDriver:
         journal=options.journal,
         materialize=options.materialize,
         source=options.source,
+        lock_timeout_s=options.lock_timeout_s,
     )

@@ -10,6 +10,7 @@ import attrs
 import orjson
 
 from statestore.drivers.driver import Clock
+from statestore.drivers.file_systems import want_local
 from statestore.errors import (
     CorruptStore,
     DecodeError,
@@ -94,14 +95,21 @@ def open_root(
     Raises:
         StoreNotFound: there is nothing to read at `path`.
         UnsafeStore: somebody else could change what is in it.
+        UnsafeFilesystem: processes of other machines could.
         StorageError, UnsafeFile: the system refused, or it is no folder.
     """
-    root = open_folder(path, create=not read_only, files=files, modes=modes)
+    root = open_folder(path, files=files, modes=modes)
+    if root is None and not read_only:
+        if not allow_unsafe:
+            _want_local_around(path, files, modes)
+        root = open_folder(path, create=True, files=files, modes=modes)
     if root is None:
         raise StoreNotFound(path)
     try:
         if not allow_unsafe:
             _check_safe(root, modes)
+            if not read_only:
+                want_local(root)
         if not read_only:
             # Whoever made the folder may have died before it was synced into the one around it.
             _sync_around(root, files, modes)
@@ -120,6 +128,8 @@ def open_own(root: Folder, *, read_only: bool, allow_unsafe: bool, modes: Modes)
     try:
         if not allow_unsafe:
             _check_safe(own, modes)
+            if not read_only and own.status().st_dev != root.status().st_dev:
+                want_local(own)  # something else is mounted there
         if not read_only:
             own.sync()
     except StateStoreError:
@@ -173,6 +183,17 @@ def _check_safe(folder: Folder, modes: Modes) -> None:
     user = os.geteuid()
     if user != 0 and status.st_uid not in (0, user):
         raise UnsafeStore(folder.path, "it belongs to another user")
+
+
+def _want_local_around(path: str, files: Files, modes: Modes) -> None:
+    """Check the folder in which that of a store would be made, or the parents of it."""
+    path = os.path.realpath(path)
+    folder = None
+    while folder is None:
+        path = os.path.dirname(path)
+        folder = open_folder(path, files=files, modes=modes)
+    with folder:
+        want_local(folder)
 
 
 def _sync_around(root: Folder, files: Files, modes: Modes) -> None:

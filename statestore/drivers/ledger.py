@@ -25,10 +25,12 @@ from statestore.drivers.reading import Edited, Reader
 from statestore.drivers.staging import Stages
 from statestore.errors import (
     FilesBehind,
+    LockTimeout,
     StateStoreError,
     StorageError,
     StoreClosed,
     StoreInDoubt,
+    StoreReplaced,
     UnsafeFile,
 )
 from statestore.journal.committer import Committer
@@ -90,6 +92,7 @@ class Ledger:
             options=options,
             now_s=time.time,
             state=self._state,
+            lock_timeout_s=place.lock_timeout_s,
         )
         try:
             recovered = self._journal.open()
@@ -237,11 +240,15 @@ class Ledger:
         except StorageError:
             if len(self._overlay):
                 raise
-            # Else no file is behind, wherever the store may be now.
+        except (LockTimeout, StoreReplaced):
+            if len(self._overlay):
+                raise
+            return  # no file is behind, and whoever has the lock, or the place, goes on
         finally:
             self._background.stop()
             self._committer.stop()
-        self._journal.end()
+        with contextlib.suppress(LockTimeout):  # whoever has it is at work
+            self._journal.end()
 
     def close(self) -> None:
         """Let go of all files and locks. Twice is harmless."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from statestore.drivers.driver import Clock, RecordFile
+from statestore.drivers.file_systems import REFUSALS, want_exclusive, wanted_lock
 from statestore.drivers.kind_folder import KindFolder
 from statestore.drivers.layout import (
     DEFAULT_FORMAT,
@@ -24,6 +25,7 @@ from statestore.drivers.layout import (
     write_meta,
 )
 from statestore.drivers.quarantine import WHY_SUFFIX, quarantined_in, why_bytes
+from statestore.drivers.whereabouts import Whereabouts
 from statestore.errors import (
     InvalidKind,
     ReadOnlyStore,
@@ -36,7 +38,10 @@ from statestore.errors import (
 )
 from statestore.files.calls import Files
 from statestore.files.folders import Folder, Modes
+from statestore.files.lockless import without_locks
 from statestore.files.locks import FileLock
+from statestore.files.open_files import OpenFile
+from statestore.journal.journal import ALIVE_FILE, LOCK_FILE
 from statestore.journal.reading import store_id_of
 from statestore.models.documents import MAX_SIZE_BYTES
 from statestore.models.keys import check_kind
@@ -55,15 +60,19 @@ class Place:
         modes: Modes,
         files: Files,
         clock: Clock,
+        lock_timeout_s: float,
     ) -> None:
         """Open the place, and make it if it is missing. See `DirectoryDriver`."""
         self._read_only = read_only
+        self.lock_timeout_s = lock_timeout_s
         self._clock = clock
         self._kinds: dict[str, KindFolder] = {}
         self._closed = self._forked = False
         self._own: Folder | None = None
         self._lock: FileLock | None = None
         self._writer: int | None = None
+        if allow_unsafe:
+            files = without_locks(files, REFUSALS)
         self._root = open_root(
             path, read_only=read_only, allow_unsafe=allow_unsafe, files=files, modes=modes
         )
@@ -73,10 +82,18 @@ class Place:
             self._own = open_own(
                 self._root, read_only=read_only, allow_unsafe=allow_unsafe, modes=modes
             )
+            self._whereabouts = Whereabouts(self._root, self._own)
             if self._own is not None and not read_only:
-                file = self._own.open_file(MATERIALISE_FILE, create=True)
-                self._lock = FileLock(file) if file else None
-            with self._lock.held() if self._lock else contextlib.nullcontext():
+                for name in (LOCK_FILE, ALIVE_FILE):
+                    self._remembered(self._own, name).close()  # the journal opens it again
+                file = self._remembered(self._own, MATERIALISE_FILE)
+                self._lock = FileLock(file, timeout_s=lock_timeout_s)
+            with contextlib.ExitStack() as stack:
+                if self._own is not None and self._lock is not None:
+                    with wanted_lock(self._own):
+                        stack.enter_context(self._lock.held())
+                    if not allow_unsafe:
+                        want_exclusive(self._own, MATERIALISE_FILE)
                 meta = read_meta(self._own) if self._own else None
                 # Where the file is lost the journal says which store it is: no other id fits.
                 left = store_id_of(self._own) if meta is None and self._own else None
@@ -86,6 +103,18 @@ class Place:
         except BaseException:
             self.close()
             raise
+
+    def _remembered(self, own: Folder, name: str) -> OpenFile:
+        """Return a file that processes lock, made if it is missing, whose place is looked after."""
+        file = own.open_file(name, create=True)
+        if file is None:
+            raise UnsafeFile(own.place(name), "vanished while it was opened")
+        try:
+            self._whereabouts.remember(name, file)
+        except BaseException:
+            file.close()
+            raise
+        return file
 
     def close(self) -> None:
         """Let go of all folders. Twice is harmless."""
@@ -118,13 +147,24 @@ class Place:
         return self._read_only
 
     def want_in_place(self) -> None:
-        """Check that the place is open, for writing, and still where it was.
+        """Check that the place is open, and still where it was.
 
         Raises:
-            StoreClosed, StorageError: it is not.
+            StoreClosed, StoreReplaced: it is not.
+            StorageError: the system does not tell.
         """
         self.want_open()
-        self._root.want_in_place()
+        self.want_here()
+
+    def want_here(self) -> None:
+        """Check that the place is still where it was. Costs one call of the system.
+
+        Raises:
+            StoreReplaced: its folder, `.statestore`, or the lock file in it was moved, removed or
+                replaced. What is held open can be read all the same.
+            StorageError: the system does not tell.
+        """
+        self._whereabouts.want(most=1)
 
     def want_open(self) -> None:
         """Check that the place was not closed.
@@ -141,8 +181,8 @@ class Place:
         block ends. It does not nest.
 
         Raises:
-            StoreClosed, StoreForked, ReadOnlyStore, StorageError: as they say; also if the place is
-                no longer where it was.
+            StoreClosed, StoreForked, ReadOnlyStore, StoreReplaced, StorageError: as they say.
+            LockTimeout: another process or thread has been writing for too long.
         """
         self.want_open()
         if self._forked:
@@ -150,7 +190,7 @@ class Place:
         if self._read_only or self._lock is None:
             raise ReadOnlyStore(self.path, operation)
         with self._lock.held():
-            self._root.want_in_place()
+            self._whereabouts.want()
             self._writer = threading.get_ident()
             try:
                 yield

@@ -9,6 +9,7 @@ import attrs
 
 from statestore.drivers.driver import Clock, Driver, utc_now
 from statestore.files.folders import Modes
+from statestore.files.locks import LOCK_TIMEOUT_S
 from statestore.journal.journal import JournalOptions
 from statestore.registry import Registry
 
@@ -23,6 +24,8 @@ class DriverOptions:
     `target` is the URL behind its scheme and colon: a path, a server. `format` is the name of the
     serializer to write with, None for the one that the place remembers. `journal` and `materialize`
     are for drivers that keep a journal, and files that follow it. `source` is who asks for commits.
+    `lock_timeout_s` is how long a
+    driver waits for a lock that another process or thread has; then it raises `LockTimeout`.
     """
 
     target: str
@@ -34,6 +37,7 @@ class DriverOptions:
     journal: JournalOptions = attrs.field(factory=JournalOptions)
     materialize: str = "background"
     source: str = "commit"
+    lock_timeout_s: float = LOCK_TIMEOUT_S
 
 
 DriverFactory: TypeAlias = Callable[[DriverOptions], Driver]

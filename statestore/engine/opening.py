@@ -7,9 +7,10 @@ import re
 
 from statestore.drivers.driver import Clock, Driver
 from statestore.drivers.registered import DriverOptions, get
+from statestore.errors import ConfigurationError
 from statestore.files.folders import Modes
 from statestore.journal.journal import JournalOptions
-from statestore.models.configuration import Configuration
+from statestore.models.configuration import Configuration, check_lock_timeout
 
 # Two characters at least before the colon: the drive of a Windows path is no scheme.
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):(.*)", re.DOTALL)
@@ -32,10 +33,14 @@ def open_driver(
     allow_unsafe: bool,
     clock: Clock,
     source: str = "commit",
+    lock_timeout_s: float | None = None,
 ) -> Driver:
     """Return the driver for a path, or for a URL: `memory:`, `directory:/path/of/it`.
 
+    Args:
+        lock_timeout_s: overrules what the configuration says.
     Raises:
+        ConfigurationError: one cannot wait for so long.
         UnknownName: the URL names no driver that is known.
         StateStoreError: what the driver says when it cannot open the place.
     """
@@ -53,6 +58,7 @@ def open_driver(
         ),
         materialize=configuration.materialize,
         source=source,
+        lock_timeout_s=_timeout_s(configuration, lock_timeout_s),
     )
     return get(scheme)(options)
 
@@ -60,6 +66,15 @@ def open_driver(
 def modes_of(configuration: Configuration) -> Modes:
     """Return the permissions that the files and folders of a store have."""
     return _GROUP_MODES if configuration.group_access else Modes()
+
+
+def _timeout_s(configuration: Configuration, lock_timeout_s: float | None) -> float:
+    if lock_timeout_s is None:
+        return float(configuration.lock_timeout_s)
+    try:
+        return check_lock_timeout(lock_timeout_s)
+    except ValueError as error:
+        raise ConfigurationError("lock_timeout_s", str(error)) from error
 
 
 def _split(target: str | os.PathLike[str]) -> tuple[str, str]:

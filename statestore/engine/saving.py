@@ -217,7 +217,8 @@ def judge(
         settle: says which of those that were refused are to be tried again, too, and notes why the
             others cannot be.
     Raises:
-        ReadOnlyStore, StoreClosed, BaseException: it concerns the store as a whole.
+        ReadOnlyStore, StoreClosed, LockTimeout, StoreReplaced, BaseException: it concerns the store
+            as a whole.
     """
     if isinstance(result, Commit):
         outcome.add(result, map(_change, asked.values()))

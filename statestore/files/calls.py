@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import sys
 from typing import Protocol
 
@@ -78,6 +79,13 @@ class Files(Protocol):
     def status(self, fd: int) -> os.stat_result: ...
 
     def status_of(self, name: str, *, dir_fd: int | None = None) -> os.stat_result: ...
+
+    def file_system(self, fd: int) -> str:
+        """Return the type of the file system that a file or folder is on, as Linux calls it.
+
+        "ext4", "nfs4", "fuse.sshfs"; empty where the system does not tell.
+        """
+        ...
 
     def set_mode(self, fd: int, mode: int) -> None: ...
 
@@ -175,6 +183,21 @@ class SystemFiles:
 
     def status_of(self, name: str, *, dir_fd: int | None = None) -> os.stat_result:
         return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+
+    def file_system(self, fd: int) -> str:
+        if not sys.platform.startswith("linux"):
+            return ""
+        with open(f"/proc/self/fdinfo/{fd}", "rb") as info:
+            mount = re.search(rb"^mnt_id:\s*(\d+)$", info.read(), re.MULTILINE)
+        if mount is None:
+            return ""
+        # By the number of the mount: by its path or device one could come upon another that is over
+        # it, or upon the same device elsewhere. Source: proc_pid_mountinfo(5)
+        with open("/proc/self/mountinfo", "rb") as mounts:
+            for line in mounts:
+                if line.startswith(mount[1] + b" "):
+                    return line.partition(b" - ")[2].split()[0].decode("utf-8", "replace")
+        return ""
 
     def set_mode(self, fd: int, mode: int) -> None:
         os.fchmod(fd, mode)

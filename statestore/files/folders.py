@@ -63,7 +63,6 @@ class Folder:
     def __init__(self, files: Files, fd: int, path: str, modes: Modes) -> None:
         """Take over the descriptor `fd`; `path` is for messages only."""
         self._files, self._fd, self.path, self._modes = files, fd, path, modes
-        self._identity: tuple[int, int] | None = None
 
     def __enter__(self) -> Folder:
         return self
@@ -101,23 +100,22 @@ class Folder:
             return False
         return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
 
-    def want_in_place(self) -> None:
-        """Check that the folder is still the one at its path.
-
-        Raises:
-            StorageError: it was moved, removed or replaced since it was opened.
-        """
+    def file_system(self) -> str:
+        """Return the type of the file system, as the system calls it; empty if it is not known."""
         try:
-            there = self._files.status_of(self.path)
-            if self._identity is None:  # that of what is held open never changes
-                held = self._files.status(self._fd)
-                self._identity = held.st_dev, held.st_ino
+            return self._files.file_system(self._fd)
+        except OSError:
+            return ""
+
+    def identity_at(self, path: str) -> tuple[int, int] | None:
+        """Return what tells apart from all else what is at an absolute path; None if nothing is."""
+        try:
+            status = self._files.status_of(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except OSError as error:
-            reason = "it was moved or removed since it was opened; open the store again"
-            raise StorageError(self.path, "write to", error.errno, reason) from error
-        if (there.st_dev, there.st_ino) != self._identity:
-            reason = "another folder has its place since it was opened; open the store again"
-            raise StorageError(self.path, "write to", None, reason)
+            raise StorageError.from_os(path, "look at", error) from error
+        return status.st_dev, status.st_ino
 
     def names(self) -> list[str]:
         """Return the names of all that is in the folder, sorted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 from statestore.errors import StorageError
 from statestore.files.calls import Files
@@ -22,8 +23,12 @@ class OpenFile:
 
     def size(self) -> int:
         """Return the size in bytes."""
+        return self.status().st_size
+
+    def status(self) -> os.stat_result:
+        """Return the status of the file."""
         try:
-            return self._files.status(self._fd).st_size
+            return self._files.status(self._fd)
         except OSError as error:
             raise StorageError.from_os(self.path, "look at", error) from error
 
@@ -52,9 +57,13 @@ class OpenFile:
             raise StorageError.from_os(self.path, "write", error) from error
 
     def try_note_at(self, offset: int, data: bytes) -> None:
-        """Write words for people at `offset` if the system lets us. See `Files.note_at`."""
-        with contextlib.suppress(OSError):
-            self._files.note_at(self._fd, memoryview(data), offset)
+        """Let words for people stand at `offset` if the system lets us. See `Files.note_at`."""
+        files, fd = self._files, self._fd
+        try:
+            if files.read_at(fd, len(data), offset) != data:  # a write would change the file's time
+                files.note_at(fd, memoryview(data), offset)
+        except OSError:
+            return
 
     def truncate(self, size: int) -> None:
         """Make the file `size` bytes long."""

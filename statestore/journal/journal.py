@@ -19,7 +19,7 @@ from statestore.errors import (
     UnsafeFile,
 )
 from statestore.files.folders import Folder
-from statestore.files.locks import FileLock, Idle
+from statestore.files.locks import LOCK_TIMEOUT_S, FileLock, Idle
 from statestore.files.open_files import OpenFile
 from statestore.journal.entries import Checkpoint, Entry
 from statestore.journal.frames import CHECKPOINT, DATA, HEADER_BYTES, Frame
@@ -82,6 +82,7 @@ class Journal:
         options: JournalOptions,
         now_s: Callable[[], float],
         state: Callable[[], State],
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
     ) -> None:
         """Open the files; `open()` finds out where the journal stands.
 
@@ -91,6 +92,7 @@ class Journal:
             now_s: what tells the time, seconds since 1970, for the age of history.
             state: what tells the time of the last commit, and the revisions of records that are
                 gone, for the next segment.
+            lock_timeout_s: so long one waits for the lock.
         """
         self._path, self._options, self._now_s = path, options, now_s
         self._state = state
@@ -106,7 +108,8 @@ class Journal:
         self._alive: OpenFile | None = None
         try:
             self._folder.sync()
-            self._lock = FileLock(_wanted(own.open_file(LOCK_FILE, create=True), own, LOCK_FILE))
+            file = _wanted(own.open_file(LOCK_FILE, create=True), own, LOCK_FILE)
+            self._lock = FileLock(file, timeout_s=lock_timeout_s)
             self._alive = _wanted(own.open_file(ALIVE_FILE, create=True), own, ALIVE_FILE)
             self._shared = self._lock.file
         except BaseException:
@@ -120,6 +123,7 @@ class Journal:
 
         Raises:
             CorruptJournal: it is damaged; nothing was changed.
+            LockTimeout: another process has the lock for too long.
             StorageError: the system refused.
         """
         assert self._lock is not None  # noqa: S101 # closed journals are not opened

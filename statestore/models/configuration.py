@@ -10,6 +10,9 @@ AUTOSAVE_MODES = ("manual", "on-change")
 MATERIALIZE_MODES = ("background", "now")
 CONFLICT_POLICIES = ("error", "mine", "theirs", "merge")
 
+LONGEST_LOCK_TIMEOUT_S = 86_400
+"""The longest time, in seconds, that one can be told to wait for a lock."""
+
 MOST_HISTORY = 1_000_000_000
 """The largest number of days, or of megabytes, that history can be kept for."""
 
@@ -38,6 +41,20 @@ def _check_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         raise ValueError(f"{attribute.name} is a number above 0, at most {MOST_HISTORY:,}")
 
 
+def check_lock_timeout(value: object) -> float:
+    """Return how long to wait for a lock, in seconds.
+
+    Raises:
+        ValueError: it is no such time.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= LONGEST_LOCK_TIMEOUT_S:  # type: ignore[operator] # as above
+        raise ValueError(
+            f"lock_timeout_s is a number of seconds, from 0 to {LONGEST_LOCK_TIMEOUT_S:,}"
+        )
+    return float(value)  # type: ignore[arg-type] # a number, as was found
+
+
 def _check_backups(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     inside = not value.startswith(("/", "../")) and value.split("/")[0] != "backups"
     if inside or not value:  # any other folder of the store would be taken for a kind of records
@@ -61,6 +78,7 @@ class Configuration:
     merges both and leaves unsaved what contradicts. What only adds items is always added.
     What was committed is kept as history for `history_days`, and at most `history_megabytes` of it
     (of 1,048,576 bytes each); what the files do not show yet is always kept.
+    For `lock_timeout_s` seconds one waits for a lock that another process or thread has.
     """
 
     autosave: str = attrs.field(default="manual", validator=_one_of(AUTOSAVE_MODES))
@@ -70,3 +88,6 @@ class Configuration:
     on_conflict: str = attrs.field(default="error", validator=_one_of(CONFLICT_POLICIES))
     history_days: float = attrs.field(default=30.0, validator=_check_amount)
     history_megabytes: float = attrs.field(default=64.0, validator=_check_amount)
+    lock_timeout_s: float = attrs.field(
+        default=30.0, validator=lambda _, __, value: check_lock_timeout(value)
+    )

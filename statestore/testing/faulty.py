@@ -237,6 +237,10 @@ class FaultyFiles:
         call = Call("status_of", self._path(name, dir_fd))
         return self._make(call, lambda: self._files.status_of(name, dir_fd=dir_fd))
 
+    def file_system(self, fd: int) -> str:
+        call = Call("file_system", self._paths.get(fd, ""))
+        return self._make(call, lambda: self._files.file_system(fd))
+
     def set_mode(self, fd: int, mode: int) -> None:
         self._on(fd, "set_mode", lambda: self._files.set_mode(fd, mode))
 

@@ -198,6 +198,9 @@ class ChangeLog:
     def status_of(self, name: str, *, dir_fd: int | None = None) -> os.stat_result:
         return self._files.status_of(name, dir_fd=dir_fd)
 
+    def file_system(self, fd: int) -> str:
+        return self._files.file_system(fd)
+
     def names(self, fd: int) -> list[str]:
         return self._files.names(fd)
 

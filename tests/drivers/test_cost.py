@@ -145,9 +145,10 @@ def test_invalid_id_reaches_no_file(driver, files, root, id):
 
     assert files.changing() == []
     assert {(call.name, call.path) for call in files.calls} == {
-        ("status", str(root)),  # whether the store is still in its place
-        ("status_of", str(root)),
+        ("status_of", str(root / ".statestore" / "lock")),  # whether the store is in its place
         ("lock", str(root / ".statestore" / "lock")),
-        ("note_at", str(root / ".statestore" / "lock")),  # who has it
-        ("read_at", str(root / ".statestore" / "lock")),  # what others have committed
+        (
+            "read_at",
+            str(root / ".statestore" / "lock"),
+        ),  # what others have committed, and who it is
     }

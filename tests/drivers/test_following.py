@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from statestore.drivers.directory import DirectoryDriver
-from statestore.errors import StorageError
+from statestore.errors import StoreReplaced
 from statestore.files.folders import Folder
 from statestore.models.changes import Delete, Put
 from statestore.testing.driver import contents, key, put
@@ -92,7 +92,7 @@ def test_close_tells_of_files_that_are_behind_when_the_folder_is_gone(tmp_path):
         driver.commit([put("a")], {})
         os.rename(tmp_path / "store", tmp_path / "moved")
 
-    with pytest.raises(StorageError):
+    with pytest.raises(StoreReplaced):
         driver.close()
 
     with closing(DirectoryDriver(tmp_path / "moved")) as driver:

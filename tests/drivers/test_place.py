@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from statestore.drivers.directory import DirectoryDriver
-from statestore.errors import Conflict, StorageError, UnsafeFile
+from statestore.errors import Conflict, StorageError, StoreReplaced, UnsafeFile
 from statestore.models.changes import Delete
 from statestore.testing.driver import contents, key, put, refused
 
@@ -59,7 +59,7 @@ def test_root_that_went_away_takes_no_commit(opened, root, tmp_path, how):
         root.mkdir(mode=0o700)
 
     for changes in ([put("a", n=2)], [put("b")], [Delete(key("a"))]):
-        with pytest.raises(StorageError) as raised:
+        with pytest.raises(StoreReplaced, match=rf"its folder was {how}") as raised:
             driver.commit(changes, {})
         assert raised.value.path == str(root)
 
@@ -72,7 +72,7 @@ def test_root_that_came_back_takes_commits_again(opened, root, tmp_path):
     driver = opened()
     driver.commit([put("a", n=1)], {})
     os.rename(root, tmp_path / "moved")
-    with pytest.raises(StorageError):
+    with pytest.raises(StoreReplaced):
         driver.commit([put("a", n=2)], {key("a"): 1})
     os.rename(tmp_path / "moved", root)
 

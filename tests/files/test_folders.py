@@ -3,12 +3,13 @@
 import errno
 import os
 import stat
+import subprocess
 
 import pytest
 
 from statestore.errors import StorageError, TooLarge, UnsafeFile
 from statestore.files.folders import Modes, open_folder
-from statestore.testing.faulty import Fail, FaultyFiles, PowerOff, ShortWrite, Stop
+from statestore.testing.faulty import Fail, FaultyFiles, PowerOff, ShortWrite, Stop, named
 
 
 @pytest.fixture
@@ -113,18 +114,44 @@ def test_link_in_the_place_of_a_folder_is_refused(folder, tmp_path, create):
 def test_folder_is_told_from_another_in_its_place(folder, tmp_path):
     child = folder.child("child", create=True)
     assert folder.holds("child", child)
-    child.want_in_place()
+    identity = folder.identity_at(str(tmp_path / "child"))
 
     os.rename(tmp_path / "child", tmp_path / "moved")
     assert not folder.holds("child", child)
-    with pytest.raises(StorageError, match="moved or removed"):
-        child.want_in_place()
+    assert folder.identity_at(str(tmp_path / "child")) is None
+    assert folder.identity_at(str(tmp_path / "moved")) == identity
 
     (tmp_path / "child").mkdir()
     assert not folder.holds("child", child)
-    with pytest.raises(StorageError, match="another folder"):
-        child.want_in_place()
+    assert folder.identity_at(str(tmp_path / "child")) not in (None, identity)
     child.close()
+
+
+def test_identity_that_the_system_does_not_tell_is_no_missing_one(files, tmp_path):
+    files.arm(1, Fail(errno.EIO), only=named("status_of"))
+
+    with open_folder(str(tmp_path), files=files) as folder, pytest.raises(StorageError):
+        folder.identity_at(str(tmp_path))
+    with open_folder(str(tmp_path)) as folder:
+        (tmp_path / "file").touch()
+        assert folder.identity_at(str(tmp_path / "file" / "below")) is None
+
+
+def test_file_system_is_the_one_that_a_folder_is_on(folder):
+    found = subprocess.run(
+        ["stat", "--file-system", "--format=%T", folder.path], capture_output=True, text=True
+    )
+    if found.returncode or found.stdout.strip() not in ("tmpfs", "xfs", "btrfs", "ext2/ext3"):
+        pytest.skip("the system does not tell in these words")
+
+    assert folder.file_system().replace("ext4", "ext2/ext3") == found.stdout.strip()
+
+
+def test_file_system_that_the_system_does_not_tell_is_not_known(files, tmp_path):
+    files.arm(1, Fail(errno.EACCES), only=named("file_system"))
+
+    with open_folder(str(tmp_path), files=files) as folder:
+        assert folder.file_system() == ""
 
 
 def test_moved_file_is_in_the_other_folder(folder, tmp_path):

@@ -256,6 +256,7 @@ def test_interruption_leaves_the_lock_free(lock, name, after):
     one = lock(files)
 
     for take in (held, acquired):
+        one.file.write_at(HOLDER_OFFSET, b"somebody else")
         files.armed = True
         with pytest.raises(Interruption), take(one):
             pass
@@ -263,6 +264,18 @@ def test_interruption_leaves_the_lock_free(lock, name, after):
         assert is_free(lock)
         with one.held():
             assert not is_free(lock)
+
+
+def test_holder_that_is_named_already_changes_nothing(lock, tmp_path):
+    files = FaultyFiles()
+    one = lock(files)
+    for _ in range(3):
+        with one.held():
+            pass
+        with lock().held():  # of the same process
+            pass
+
+    assert len(files.chosen(named("note_at"))) == 1
 
 
 def test_signals_at_any_moment_leave_the_lock_free(lock):

@@ -10,6 +10,8 @@ import pytest
 
 from statestore.drivers import background
 from statestore.files.folders import open_folder
+from statestore.files.holders import HOLDER_BYTES, HOLDER_OFFSET, Holder
+from statestore.files.locks import LOCK_TIMEOUT_S
 from statestore.journal.entries import (
     Checkpoint,
     DeleteOp,
@@ -38,6 +40,7 @@ from statestore.journal.segments import (
 )
 from statestore.journal.shared import BLOCK_BYTES, SharedBlock
 from statestore.models.keys import Key
+from statestore.models.times import time_ns
 
 PAGE = (Path(__file__).parents[2] / "docs" / "concepts" / "journal.md").read_text()
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -119,7 +122,7 @@ def file(tmp_path):
 
 
 def test_shared_block(file):
-    fields = table("## The shared block")
+    fields = table("### The shared block")
     SharedBlock(11, 12, 13, 14, 15, 16, 17, 18).write(file)
     data = file.read_at(0, 1000)
 
@@ -132,6 +135,21 @@ def test_shared_block(file):
     )
     assert [number(data, fields[name]) for name in names] == [11, 12, 13, 14, 15, 16, 17, 18]
     assert number(data, fields["crc"]) == zlib.crc32(data[: fields["crc"][0]])
+
+
+def test_holder():
+    fields = table("### The holder")
+    data = bytes(HOLDER_OFFSET) + Holder(11, "näme", TIME).to_bytes()
+
+    assert min(offset for offset, _, _ in fields.values()) == HOLDER_OFFSET >= BLOCK_BYTES
+    assert covers(fields, HOLDER_OFFSET + HOLDER_BYTES)
+    assert len(data) == HOLDER_OFFSET + HOLDER_BYTES
+    assert magic(fields["magic"]) == data[HOLDER_OFFSET:][:8]
+    assert number(data, fields["pid"]) == 11
+    assert number(data, fields["started"]) == time_ns(TIME) // 1000
+    offset, size, _ = fields["host"]
+    assert data[offset : offset + int(size)].rstrip(b"\0").decode() == "näme"
+    assert number(data, fields["crc"]) == zlib.crc32(data[HOLDER_OFFSET : fields["crc"][0]])
 
 
 def test_name_of_a_segment():
@@ -172,9 +190,10 @@ def test_sizes():
     told = dict(re.findall(r"^\| (.*?) \| (.*?) \|$", PAGE.split("## Sizes")[1], re.MULTILINE))
     options = JournalOptions()
 
-    assert told["header, head of a frame, shared block"] == (
-        f"{HEADER_BYTES}, {FRAME_BYTES}, {BLOCK_BYTES}"
+    assert told["header, head of a frame, shared block, holder"] == (
+        f"{HEADER_BYTES}, {FRAME_BYTES}, {BLOCK_BYTES}, {HOLDER_BYTES}"
     )
+    assert told["`lock_timeout_s`"] == f"{LOCK_TIMEOUT_S:g} s"
     assert told["zeros at the end of a new segment"] == (
         f"{FIRST_ALLOCATION_BYTES >> 10} KiB, "
         f"doubled up to {LARGEST_ALLOCATION_BYTES >> 20} MiB at a time"
