@@ -24,11 +24,9 @@ def work(path: str, name: str) -> None:
         conversations = store.register(ConversationManager())
         store.load_all()
         for number in range(10):
-            # The newest record in, its successor committed; again if another was faster.
             budgets.modify("team", lambda budget: attrs.evolve(budget, calls=budget.calls + 1))
-            # What only adds is never a conflict.
             conversations.add_message("plan", role="assistant", content=f"{name}: {number}")
-            store.save_all()
+            store.save_all()  # what only adds is never a conflict
 
 
 if __name__ == "__main__":
