@@ -47,9 +47,8 @@ if __name__ == "__main__":
 
         store.on_load(note)
         store.watch()  # takes in what the agents commit, while they do
-        names = ("ada", "bob", "cy")
-        context = multiprocessing.get_context("spawn")
-        agents = [context.Process(target=work, args=(folder, name)) for name in names]
+        process = multiprocessing.get_context("spawn").Process
+        agents = [process(target=work, args=(folder, name)) for name in ("ada", "bob", "cy")]
         for agent in agents:
             agent.start()
         for agent in agents:
