@@ -37,11 +37,10 @@ if __name__ == "__main__":
         conversations.create("Plan", id="plan")
         store.save_all()
 
-        seen: set[str] = set()
-        all_done = threading.Event()
+        looks, all_done = [], threading.Event()
 
         def note(report: LoadReport) -> None:
-            seen.update(change.source for change in report.changes)
+            looks.append(f"{report.changes[-1].source} was last")  # who, when, before and after
             if budgets["team"].calls == 30:
                 all_done.set()
 
@@ -55,5 +54,5 @@ if __name__ == "__main__":
             agent.join()
         assert all_done.wait(60)
         store.refresh()
-        print(len(conversations["plan"].messages), "messages by", sorted(seen))
+        print(len(conversations["plan"].messages), "messages;", looks[-1])
         assert len(conversations["plan"].messages) == 30
