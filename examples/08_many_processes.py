@@ -37,7 +37,8 @@ if __name__ == "__main__":
         conversations.create("Plan", id="plan")
         store.save_all()
 
-        looks, all_done = [], threading.Event()
+        looks: list[str] = []
+        all_done = threading.Event()
 
         def note(report: LoadReport) -> None:
             looks.append(f"{report.changes[-1].source} was last")  # who, when, before and after
@@ -55,4 +56,4 @@ if __name__ == "__main__":
         assert all_done.wait(60)
         store.refresh()
         print(len(conversations["plan"].messages), "messages;", looks[-1])
-        assert len(conversations["plan"].messages) == 30
+        assert budgets["team"].calls == len(conversations["plan"].messages) == 30
