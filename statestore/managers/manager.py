@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -11,7 +11,6 @@ import attrs
 
 from statestore.errors import (
     DuplicateId,
-    InTransaction,
     InvalidRecord,
     RecordNotFound,
     StaleRecord,
@@ -20,15 +19,16 @@ from statestore.errors import (
 )
 from statestore.managers.ids import new_id
 from statestore.managers.keeping import R
-from statestore.managers.scopes import INNERMOST, Scope, scope_of
-from statestore.managers.sharing import Merge, Sharer
-from statestore.models.keys import Revision, check_id
+from statestore.managers.mapping import RecordMapping
+from statestore.managers.scopes import Scope
+from statestore.managers.sharing import Merge
+from statestore.models.keys import check_id
 from statestore.models.workspaces import Workspace
 
 T = TypeVar("T")
 
 
-class Manager(Sharer[R]):
+class Manager(RecordMapping[R]):
     """A mapping of the live records of one kind. Any thread may use it.
 
     Records of a frozen class, frozen to the bottom, are compared by identity: what was not touched
@@ -66,64 +66,6 @@ class Manager(Sharer[R]):
         super().__init__(kind, record_class, schema, merge)
         self._clock = clock or (lambda: datetime.now(UTC))
         self._make_id = make_id
-
-    # --- reading ----------------------------------------------------------------------
-
-    def __getitem__(self, id: str | R) -> R:
-        """Return the record of this id, or the present state of a record.
-
-        Raises:
-            RecordNotFound: there is none; it is a `KeyError` too.
-        """
-        name = self._id(id)
-        record = self._present(name, self._scope())
-        if record is None:
-            raise RecordNotFound(self.kind, name)
-        return record
-
-    def get(self, id: str | R, default: T | None = None) -> R | T | None:
-        """Return a record, or `default` if there is none."""
-        record = self._present(self._id(id), self._scope())
-        return default if record is None else record
-
-    def all(self) -> tuple[R, ...]:
-        """Return all records, in the order in which they were loaded and added."""
-        scope = self._scope()
-        with self._lock:
-            return tuple(self._shown(scope).values())
-
-    def ids(self) -> tuple[str, ...]:
-        """Return the ids of all records, in the same order."""
-        scope = self._scope()
-        with self._lock:
-            return tuple(self._shown(scope))
-
-    def __contains__(self, id: object) -> bool:
-        """Say whether there is a record of this id, or of the id of this record."""
-        name = id.id if isinstance(id, self.record_class) else id
-        return isinstance(name, str) and self._present(name, self._scope()) is not None
-
-    def __len__(self) -> int:
-        scope = self._scope()
-        with self._lock:
-            return len(self._shown(scope))
-
-    def __iter__(self) -> Iterator[R]:
-        """Iterate over the records that were there when the iteration began."""
-        return iter(self.all())
-
-    def __bool__(self) -> bool:
-        """A manager is there even when it holds nothing."""
-        return True
-
-    def revision(self, id: str | R) -> Revision:
-        """Return how often the stored record was changed; 0 if it was never saved.
-
-        Raises:
-            RecordNotFound: there is no such record.
-        """
-        saved = self._saved.get(self[id].id)
-        return saved.revision if saved else 0
 
     # --- changing ---------------------------------------------------------------------
 
@@ -362,13 +304,6 @@ class Manager(Sharer[R]):
         del current
         return new
 
-    def _id(self, id: str | R) -> str:
-        if isinstance(id, str):
-            return id
-        if isinstance(id, self.record_class):
-            return id.id
-        raise RecordNotFound(self.kind, f"<{type(id).__name__}>")
-
     def _made(self, id: str, make: Callable[[], T]) -> T:
         try:
             return make()
@@ -384,30 +319,6 @@ class Manager(Sharer[R]):
     def _want_open(self) -> None:
         if self._left is not None:
             raise StoreClosed(self._left)
-
-    def _scope(self) -> Scope | None:
-        """Return the transaction that this code runs in, if there is one."""
-        if INNERMOST.get() is None:
-            return None
-        scope = scope_of(self._owner)
-        if scope is not None and not self._codec.is_immutable:
-            reason = (
-                "its records can be changed in place, which could not be undone; "
-                "make their class frozen, with fields that cannot change either"
-            )
-            raise InTransaction(f"use the manager of {self.kind!r}", reason)
-        return scope
-
-    def _present(self, id: str, scope: Scope | None) -> R | None:
-        if scope is not None:
-            space: Workspace[R] | None = scope.workspace(self.kind)
-            if space is not None and id in space.written:
-                return space.written[id]
-        return self._live.get(id)
-
-    def _shown(self, scope: Scope | None) -> Mapping[str, R]:
-        space: Workspace[R] | None = scope.workspace(self.kind) if scope is not None else None
-        return self._live if space is None else space.over(self._live)
 
 
 class _Overtaken(Exception):
