@@ -48,6 +48,8 @@ from statestore.services.watching import Watch
 
 M = TypeVar("M", bound=Manager[Any])
 
+_SOURCE_LIMIT = 200
+
 
 class Store:
     """Keeps the records of the managers that are registered with it.
@@ -88,7 +90,8 @@ class Store:
                 contradicts stays unsaved. What only adds items, such as messages, is added to what
                 is stored in every case. By default what `statestore.toml` says, else "error".
             source: who asks for the commits of this opening, as the history and `RecordChange` tell
-                it: the name of an agent or of a program.
+                it: the name of an agent or of a program, up to 200 characters. "external" is kept
+                for what people have made of files.
             allow_unsafe: open it although other users could write to it, or its file system does
                 not keep processes apart.
             lock_timeout_s: how many seconds to wait for a lock that another process has before
@@ -103,6 +106,7 @@ class Store:
         """
         self._read_only = read_only
         _checked_path(path, "the path of the store")
+        _check_source(source)
         folder = folder_of(path)
         self._configuration = read_configuration(folder, os.fspath(config) if config else None)
         mode = self._configuration.autosave if autosave is None else autosave
@@ -579,6 +583,13 @@ def _checked_policy(policy: str | None) -> str | None:
     if policy is not None and policy not in CONFLICT_POLICIES:
         raise ConfigurationError("on_conflict", f"it is one of {', '.join(CONFLICT_POLICIES)}")
     return policy
+
+
+def _check_source(source: object) -> None:
+    if not isinstance(source, str) or not 0 < len(source) <= _SOURCE_LIMIT:
+        raise ConfigurationError("source", f"it is a text of 1 to {_SOURCE_LIMIT} characters")
+    if source == "external" or not source.isprintable():
+        raise ConfigurationError("source", "it is a plain name, and not 'external'")
 
 
 def _key(key: str | Key) -> Key:

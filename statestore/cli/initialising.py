@@ -23,6 +23,8 @@ _HEAD = """\
 # group_access       true opens the files and folders to their group
 # materialize        when record files follow a save, which is durable either way: "background",
 #                    within a second; "now", before it returns
+# on_conflict        what a save does with a record that others have changed, too: "error" leaves
+#                    it unsaved, "mine" takes the own change, "theirs" theirs, "merge" both
 # history_days       for so many days what was changed is kept: see statestore history
 # history_megabytes  and at most so much of it
 # lock_timeout_s     for so many seconds one waits for another process

@@ -231,6 +231,7 @@ def _commit_value(commit: Commit) -> dict[str, Any]:
         "sequence": commit.sequence,
         "committed_at": format_time(commit.committed_at),
         "source": commit.source,
+        "run": commit.run,
         "size_bytes": commit.size_bytes,
         "revisions": {str(key): revision for key, revision in commit.revisions.items()},
     }

@@ -48,7 +48,7 @@ class Settings:
         """Return the store, open for writing; made if it is missing."""
         from statestore.store import Store
 
-        return Store(self.store, config=self.config)
+        return Store(self.store, config=self.config, source="cli")
 
     def open_to_fill(self, *, when: bool) -> Store:
         """Return the store, open for writing; made, with a note, if it is missing.

@@ -101,6 +101,13 @@ def test_changes_tell_what_became_of_which_record_and_by_whom(side):
         assert change.revision == 2
 
 
+@pytest.mark.parametrize("source", ["", "external", "a\nb", "\ud800", "x" * 201, 7, None])
+def test_source_that_is_no_name_is_refused(tmp_path, source):
+    with pytest.raises(ConfigurationError, match="source"):
+        Store(tmp_path / "new", source=source)
+    assert not (tmp_path / "new").exists()
+
+
 def test_edit_by_hand_is_told_as_one(side, tmp_path):
     one, notes, _ = side()
     notes.create(id="a", text="old")
