@@ -42,9 +42,11 @@ class Whereabouts:
             StoreReplaced: something was moved, removed or replaced.
             StorageError: the system does not tell.
         """
-        if not self._files:
+        folder, _, identity = self._folders[-1]
+        # What is innermost stands for all that is around it.
+        if not self._files and self._root.identity_at(folder.path) != identity:
             self._want_folders()
-        for path, identity in self._files[:most]:  # a file stands for the folders around it
+        for path, identity in self._files[:most]:
             there = self._root.identity_at(path)
             if there != identity:
                 self._want_folders()  # it is told where it begins

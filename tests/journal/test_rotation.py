@@ -248,12 +248,12 @@ def test_news_that_could_not_be_read_are_told_the_next_time(opened):
     one.rotate()
     one.commit("b")
 
-    for only in ("open", "read_at"):
-        files.arm(1, Fail(errno.EMFILE), only=lambda call, only=only: call.name == only)
+    for only, at in (("open", 1), ("read_at", 2)):  # the first read asks who had the lock
+        files.arm(at, Fail(errno.EMFILE), only=named(only))
         with pytest.raises(StorageError):
             idle.catch_up()
         files.disarm()
-        files.arm(2, Fail(errno.EIO), only=lambda call, only=only: call.name == "read_at")
+        files.arm(3, Fail(errno.EIO), only=named("read_at"))
         with pytest.raises(StorageError):
             idle.catch_up()
         files.disarm()
