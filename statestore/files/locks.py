@@ -57,6 +57,7 @@ class FileLock:
         self._timeout_s, self._clock_s = timeout_s, clock_s
         # The kernel's lock belongs to the opening, which all threads of a process share.
         self._mutex = threading.Lock()
+        self._acquired_by: int | None = None
 
     @contextmanager
     def held(self, *, idle: Idle = time.sleep) -> Iterator[None]:
@@ -89,6 +90,7 @@ class FileLock:
         noted: list[bool] = []
         try:
             self._take(noted, idle)
+            self._acquired_by = threading.get_ident()
         except BaseException:
             if True in noted:
                 try:
@@ -101,10 +103,11 @@ class FileLock:
         """Let the next one have it.
 
         Raises:
-            RuntimeError: nobody has it; nothing was done.
+            RuntimeError: the calling thread has not acquired it; nothing was done.
         """
-        if not self._mutex.locked():
-            raise RuntimeError("release of a lock that nobody holds")
+        if self._acquired_by != threading.get_ident():
+            raise RuntimeError("release of a lock that this thread has not acquired")
+        self._acquired_by = None
         try:
             self._unlock()
         finally:

@@ -25,6 +25,7 @@ from statestore.errors import (
 )
 from statestore.files.calls import SystemFiles
 from statestore.files.folders import open_folder
+from statestore.files.holders import HOLDER_OFFSET
 from statestore.files.locks import FileLock
 from statestore.managers import TaskManager
 from statestore.testing.driver import contents, key, put
@@ -155,6 +156,34 @@ def test_closing_with_nothing_left_to_write_does_not_fail_for_a_lock(opened, tak
         driver.commit([put(name)], {})
         with taken(name, driver):
             driver.close()
+
+
+def test_closing_does_not_fail_for_a_lock_that_is_taken_at_its_end(opened, monkeypatch):
+    driver = opened()
+    driver.commit([put("a")], {})
+
+    def end():
+        raise LockTimeout("lock", 30.0)
+
+    monkeypatch.setattr(driver._ledger._journal, "end", end)
+    driver.close()
+
+    assert contents(opened()) == {"a": {"id": "a"}}
+
+
+def test_other_holder_is_no_news_to_who_only_reads(opened, root):
+    opened().commit([put("a")], {})
+    files = FaultyFiles()
+    driver = opened(read_only=True, files=files)
+    with open_folder(str(root / ".statestore")) as own:
+        file = own.open_file("lock", write=True)
+    file.write_at(HOLDER_OFFSET, b"somebody else")
+    file.close()
+    files.calls.clear()
+
+    driver.catch_up()
+
+    assert not [call for call in files.calls if call.path.endswith(".log")]
 
 
 def test_closing_with_files_behind_tells_of_the_lock(opened, taken):

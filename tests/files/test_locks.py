@@ -206,7 +206,30 @@ class TestThreads:
             one.acquire(idle=idle)
 
         assert raised.value.waited_s == 3.0
+        assert clock.now_s == pytest.approx(1003.0)
         other.release()
+
+    def test_thread_that_was_too_late_cannot_release_it_for_the_other(self, lock, clock):
+        one = lock(timeout_s=0.0)
+        for take in (held, acquired):
+            holds, go_on = threading.Event(), threading.Event()
+
+            def hold(take=take, holds=holds, go_on=go_on):
+                with take(one):
+                    holds.set()
+                    go_on.wait()
+
+            thread = threading.Thread(target=hold)
+            thread.start()
+            holds.wait()
+            with pytest.raises(LockTimeout):
+                one.acquire(idle=clock.idle)
+            with pytest.raises(RuntimeError):
+                one.release()
+            assert not is_free(lock)
+            go_on.set()
+            thread.join()
+            assert is_free(lock)
 
 
 def test_lock_is_let_go_of_when_the_block_fails(lock):
