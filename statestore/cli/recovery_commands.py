@@ -15,7 +15,13 @@ from statestore.cli.options import StoreCommand, pass_settings
 from statestore.cli.problems import BadKey
 from statestore.cli.settings import Settings, register_built_in
 from statestore.cli.values import report_value
-from statestore.errors import CorruptRecord, NotSupported, QuarantinedRecord, UndecodableRecord
+from statestore.errors import (
+    CorruptRecord,
+    FilesBehind,
+    NotSupported,
+    QuarantinedRecord,
+    UndecodableRecord,
+)
 from statestore.models.changes import Commit
 from statestore.models.keys import Key
 from statestore.models.reports import Failure, RecoverReport, SalvageReport
@@ -56,22 +62,26 @@ def recover(settings: Settings, key: str | None, salvage: str | None) -> None:
 def _recover(settings: Settings) -> None:
     with settings.open_to_write() as store:
         register_built_in(store)
-        store.flush()
+        is_behind = False
+        try:
+            store.flush()
+        except FilesBehind:
+            is_behind = True  # the report says which; closing the store raises it again
         with output.working("looking"):
             report = store.recover()
     if settings.json:
         output.write_json(report_value(report))
     else:
-        _tell(report)
+        _tell(report, is_behind=is_behind)
     if report.failures or report.absent:
         raise click.exceptions.Exit(4)
 
 
-def _tell(report: RecoverReport) -> None:
+def _tell(report: RecoverReport, *, is_behind: bool) -> None:
     if report.commits:
         output.line(
             f"taken up from the journal: {output.counted(report.commits, 'commit')}; "
-            "all files are up to date now"
+            f"{'not all' if is_behind else 'all'} files are up to date now"
         )
     just_moved = {getattr(failure.error, "place", None) for failure in report.failures}
     for one in report.quarantined:

@@ -157,6 +157,7 @@ class DirectoryDriver:
             self._stages,
             self._lock,
             self._history,
+            lambda: self._ledger.left if self._ledger is not None else (),
             commits=commits,
         )
 

@@ -87,6 +87,24 @@ class LastVersion:
     is_deleted: bool
 
 
+@attrs.frozen
+class LeftInJournal:
+    """A record that could not be written as a file when that was tried last, and why.
+
+    All commits from `since` on are kept in the journal until it can.
+    """
+
+    key: Key
+    since: int
+    error: BaseException
+
+    def __str__(self) -> str:
+        return (
+            f"commits from {self.since} on are kept in the journal because {self.key.shown} cannot "
+            f"be written as a file: {self.error}"
+        )
+
+
 class Recovery(Protocol):
     """What a driver with a journal can tell of what went wrong. Looking changes nothing."""
 
@@ -98,6 +116,11 @@ class Recovery(Protocol):
     @property
     def is_taken_up(self) -> bool:
         """Whether the opening has taken them up; one for reading only looks at them."""
+        ...
+
+    @property
+    def left(self) -> Sequence[LeftInJournal]:
+        """What cannot be written as files, and holds the journal back."""
         ...
 
     def quarantined(self) -> Sequence[QuarantinedFile]:

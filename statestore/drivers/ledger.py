@@ -12,7 +12,7 @@ from typing import TypeAlias
 from statestore.drivers.background import Background
 from statestore.drivers.catalogue import Catalogue
 from statestore.drivers.drafts import Request, edit_draft, encode_all
-from statestore.drivers.driver import Clock, Submission
+from statestore.drivers.driver import Clock, LeftInJournal, Submission
 from statestore.drivers.following import take_up
 from statestore.drivers.formats import WrittenFormat
 from statestore.drivers.large_saves import LargeSaves
@@ -83,6 +83,8 @@ class Ledger:
         self._format, self._watcher = format, tell
         self._process, self._is_ended = os.getpid(), False
         self._looked_at = 0
+        self.left: tuple[LeftInJournal, ...] = ()
+        """What the last pass could not write."""
         self._adoption: Request | None = None
         self._told: set[tuple[Key | None, str]] = set()
         self._journal = Journal(
@@ -225,6 +227,11 @@ class Ledger:
         self._soon(take)
         shown, failures = self._materialiser.write(folds)
         behind = {key: fold for key, fold in folds.items() if key not in shown}
+        self.left = tuple(
+            LeftInJournal(one.key, behind[one.key].since, one.error)
+            for one in failures
+            if one.key in behind
+        )
         until = min([upto, *(fold.since - 1 for fold in behind.values())])
         self._in_turn(lambda: self._note_written(shown, until))
         return upto, behind, failures

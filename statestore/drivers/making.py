@@ -175,6 +175,8 @@ class CommitMaker:
         if error is not None:
             for request in list(waiting.values()):
                 self._finish(request, error, waiting)
+        elif batch.entries:
+            self._committed()  # whoever waits goes on first
 
     def _made(
         self, requests: Sequence[Request], waiting: dict[int, Request]
@@ -255,7 +257,9 @@ class CommitMaker:
         Args:
             folds: what comes of both.
         """
-        foreign, self._foreign = self._foreign, _Foreign()
+        foreign = self._foreign
+        if not foreign.is_empty:
+            self._foreign = _Foreign()
         changed = folds or foreign.folds
         with self._lock:
             note_gone(changed.values(), self._catalogue)
@@ -263,15 +267,14 @@ class CommitMaker:
             if self._upto < self._journal.files_upto:  # another process has written files
                 self._upto = self._journal.files_upto
                 self._let_go(self._upto)
-            self.feed.add(foreign.entries)
+            if foreign.entries:
+                self.feed.add(foreign.entries)
             if entries:
                 self.feed.add(entries)
                 self.last_time = entries[-1].committed_at
             self.sequence = self._journal.sequence
         self._journal.shown()
-        if entries:
-            self._committed()
-        elif foreign.folds:
+        if foreign.folds:
             self._committed_elsewhere()
 
 

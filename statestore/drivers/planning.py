@@ -14,15 +14,15 @@ import orjson
 from statestore.drivers.catalogue import Catalogue, Known
 from statestore.drivers.drafts import DeleteDraft, Draft, PatchDraft, PutDraft, Request
 from statestore.drivers.folding import Base
-from statestore.drivers.kind_folder import Found, KindFolder
+from statestore.drivers.kind_folder import KindFolder
 from statestore.drivers.names import file_stem, stem_of
 from statestore.drivers.overlay import Fold, Overlay, begun, extra_of, lengths_of
 from statestore.drivers.place import Place
 from statestore.drivers.reading import Edited
+from statestore.drivers.refusing import refuse_mismatch, refuse_unknown, refuse_unreadable
 from statestore.drivers.staging import StagedFile
 from statestore.errors import (
     CommitRefused,
-    Conflict,
     EncodeError,
     HeldKey,
     RecordNotFound,
@@ -130,7 +130,7 @@ class Planner:
             try:
                 if not request.edited:  # it may come upon an edit, which is a commit of its own
                     found[key] = self._current(key, batch)
-                    _refuse_mismatch(key, request.expect, found[key].revision, drafts)
+                    refuse_mismatch(key, request.expect, found[key].revision, drafts)
             except StateStoreError as error:
                 failures.append(_failure(key, drafts, error))
         ops: list[Op] = []
@@ -251,6 +251,8 @@ class Planner:
             return _Current()
         marks = folder.marks(stem, extension)
         if not marks:
+            if known is not None and known.is_unread:
+                refuse_unknown(key, stem, folder)
             return self._vanished(key)
         found = folder.find(stem, marks, extension)
         if found.record is None and not found.unreadable:
@@ -301,28 +303,6 @@ class Planner:
 def _failure(key: Key, drafts: Sequence[Draft], error: StateStoreError) -> Failure:
     operation = "delete" if drafts and isinstance(drafts[-1], DeleteDraft) else "save"
     return Failure(key, operation, error)
-
-
-def refuse_unreadable(key: Key, name: str, found: Found) -> None:
-    """Check that what has the name of a record's file can be read.
-
-    Raises:
-        HeldKey: it cannot.
-    """
-    if name in found.unreadable_names:
-        error = found.unreadable[found.unreadable_names.index(name)].error
-        raise HeldKey(key.kind, key.id, f"{key.kind}/{name}", str(error)) from error
-
-
-def _refuse_mismatch(
-    key: Key, expect: Mapping[Key, Revision], found: Revision, drafts: Sequence[Draft]
-) -> None:
-    expected = expect.get(key)
-    if expected is None or expected == found:
-        return
-    if not found and drafts and all(isinstance(draft, DeleteDraft) for draft in drafts):
-        return
-    raise Conflict(key.kind, key.id, expected, found)
 
 
 def _extended(draft: PatchDraft, lengths: Mapping[str, int]) -> Mapping[str, int]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import orjson
 
 from statestore.drivers.catalogue import Catalogue
-from statestore.drivers.driver import LastVersion
+from statestore.drivers.driver import LastVersion, LeftInJournal
 from statestore.drivers.folding import Base
 from statestore.drivers.names import file_stem, stem_of
 from statestore.drivers.overlay import Overlay, extra_of, patched
@@ -32,6 +32,7 @@ class DirectoryRecovery:
         stages: Stages,
         lock: threading.RLock,
         history: Callable[[int], Iterator[Entry]],
+        left: Callable[[], Sequence[LeftInJournal]],
         *,
         commits: int,
     ) -> None:
@@ -40,16 +41,22 @@ class DirectoryRecovery:
         Args:
             lock: that of the place and the catalogue.
             history: what yields the commits behind a sequence.
+            left: what tells what could not be written as files.
             commits: how many the journal had that were not in the files at the opening.
         """
         self._place, self._catalogue, self._overlay = place, catalogue, overlay
-        self._stages, self._lock, self._history = stages, lock, history
+        self._stages, self._lock, self._history, self._left = stages, lock, history, left
         self.commits = commits
 
     @property
     def is_taken_up(self) -> bool:
         """See `Recovery.is_taken_up`."""
         return not self._place.is_read_only
+
+    @property
+    def left(self) -> Sequence[LeftInJournal]:
+        """See `Recovery.left`."""
+        return self._left()
 
     def quarantined(self) -> Sequence[QuarantinedFile]:
         """See `Recovery.quarantined`."""

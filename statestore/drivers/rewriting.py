@@ -9,7 +9,7 @@ from statestore.drivers.driver import Rewritten
 from statestore.drivers.folding import encoded
 from statestore.drivers.kind_folder import Found, KindFolder, checksum
 from statestore.drivers.place import Place
-from statestore.drivers.planning import refuse_unreadable
+from statestore.drivers.refusing import refuse_unreadable
 from statestore.errors import StateStoreError
 from statestore.models.reports import Failure
 from statestore.serializers.serializer import Serializer

@@ -48,7 +48,7 @@ def recover(engine: Engine) -> RecoverReport:
             timestamp=engine.clock(),
             duration_s=time.monotonic() - started,
             failures=tuple(found.failures),
-            notes=tuple(found.notes),
+            notes=(*found.notes, *map(str, recovery.left)),
             commits=recovery.commits,
             quarantined=tuple(recovery.quarantined()),
             absent=tuple(recovery.absent()),

@@ -112,6 +112,7 @@ def _look_for_losses(engine: Engine, found: Reading) -> None:
             f"{counted(recovery.commits, 'commit')} in the journal, not in the files yet: a "
             "process is at work, or was cut off; write them with: statestore recover"
         )
+    found.notes.extend(map(str, recovery.left))
     quarantined = len(recovery.quarantined())
     if quarantined:
         found.notes.append(

@@ -491,7 +491,7 @@ def test_edited_file_is_an_edit_in_the_new_store_too(place, new, saved):
 def test_staged_files_of_a_large_save_are_found(place, new, saved, monkeypatch):
     die_after(
         place.path,
-        "driver._ledger._staged_bytes = 10\n"
+        "driver._ledger._large._staged_bytes = 10\n"
         "driver.commit([Put(Key('notes', 'a'), {'id': 'a', 'text': 'x' * 100})], {})\n"
         "driver.commit([Patch(Key('notes', 'a'), {'text': 'y'})], {})",
     )
@@ -504,7 +504,7 @@ def test_staged_files_of_a_large_save_are_found(place, new, saved, monkeypatch):
 def test_staged_file_that_is_damaged_is_told(place, new, saved):
     die_after(
         place.path,
-        "driver._ledger._staged_bytes = 10\n"
+        "driver._ledger._large._staged_bytes = 10\n"
         "driver.commit([Put(Key('notes', 'a'), {'id': 'a', 'text': 'x' * 100})], {})\n",
     )
     (stage,) = (place.path / ".statestore" / "stage").iterdir()
