@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
@@ -58,3 +61,41 @@ def lay(root, opened):
         return path
 
     return lay_file
+
+
+@pytest.fixture
+def side_by_side(tmp_path):
+    """Run a program in several processes, which begin at once; return the lines that each says.
+
+    `side_by_side(program, ("own", "arguments"), …)`. Each says "ready" and waits for a line.
+    """
+    started = []
+
+    def run(program, *arguments):
+        script = tmp_path / "program.py"
+        script.write_text(program)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        started.extend(
+            subprocess.Popen(
+                [sys.executable, str(script), *own],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for own in arguments
+        )
+        for process in started:
+            assert process.stdout.readline() == "ready\n"
+        for process in started:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        with ThreadPoolExecutor(len(started)) as readers:  # a full pipe would hold a process up
+            told = list(readers.map(lambda process: process.communicate(timeout=100)[0], started))
+        assert [process.returncode for process in started] == [0] * len(started)
+        return [text.splitlines() for text in told]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
