@@ -246,6 +246,8 @@ class Engine:
             for failure in error.failures:
                 if isinstance(failure, Failure):
                     self._trouble(failure)
+        except StateStoreError as error:  # likewise: who were told that it failed would repeat it
+            self._trouble(Failure(None, "materialise", error))
 
     def _trouble(self, failure: Failure) -> None:
         """Tell the host of what goes wrong while nobody waits for it."""
