@@ -21,6 +21,7 @@ from tests.bench.messages import (
     GrowthLong,
     GrowthShort,
 )
+from tests.bench.processes import ChangesByProcesses, ChangesOnSlowDisk
 from tests.bench.table import table, to_json
 from tests.bench.whole import ColdSave, LoadAll
 
@@ -29,6 +30,8 @@ CASES: dict[str, type[Case]] = {
     for case in (
         ChangeOfOne,
         ChangesByThreads,
+        ChangesByProcesses,
+        ChangesOnSlowDisk,
         SaveOfOneDirty,
         AddedToShort,
         AddedToMiddle,

@@ -58,11 +58,12 @@ class Contestant(ABC):
 class Target:
     """What the library is to reach: `value` of `row` against `against`, or of a metric of it.
 
-    A ratio of times is to be at most, a metric at most or at least `limit`.
+    A ratio of times is to be at most, a metric at most or at least `limit`. Without `against`
+    the time itself is to be at most `limit`, in seconds.
     """
 
     row: str
-    against: str
+    against: str | None
     limit: float
     at_least: bool = False
 
@@ -84,7 +85,9 @@ class Row:
 
 @attrs.frozen
 class Outcome:
-    """A target with what was measured: the ratio, its spread over the rounds; None if neither."""
+    """A target with what was measured: the ratio or time, its spread over the rounds; None if
+    neither.
+    """
 
     target: Target
     value: float | None
@@ -161,17 +164,22 @@ class Times:
 
         The device is not the same from minute to minute, so only neighbours are compared.
         """
-        mine, others = self._rounds.get(name, {}), self._rounds.get(against, {})
-        return [
-            statistics.median(mine[round]) / statistics.median(others[round])
-            for round in sorted(mine.keys() & others.keys())
-        ]
+        mine, others = self._medians(name), self._medians(against)
+        return [mine[round] / others[round] for round in sorted(mine.keys() & others.keys())]
+
+    def medians(self, name: str) -> list[float]:
+        """Return the median of a row in each round, in seconds."""
+        return list(self._medians(name).values())
+
+    def _medians(self, name: str) -> dict[int, float]:
+        rounds = self._rounds.get(name, {})
+        return {round: statistics.median(rounds[round]) for round in sorted(rounds)}
 
 
 def run_rounds(contestants: Sequence[Contestant], rounds: int) -> Times:
     """Let contestants take turns, each round in another order; the first round does not count."""
     times = Times()
-    for round in range(rounds + 1):
+    for round in range(rounds + 1 if contestants else 0):
         first = round % len(contestants)
         for one in (*contestants[first:], *contestants[:first]):
             if one.max_rounds is not None and round > one.max_rounds:
@@ -188,11 +196,14 @@ def run_rounds(contestants: Sequence[Contestant], rounds: int) -> Times:
 
 def judge(target: Target, times: Times, metrics: Mapping[str, Mapping[str, float]]) -> Outcome:
     """Return a target with what was measured of it."""
-    counted = metrics.get(target.row, {}).get(target.against)
-    if counted is not None:
-        return Outcome(target, counted)
-    ratios = times.ratios(target.row, target.against)
-    if not ratios:
+    if target.against is None:
+        values = times.medians(target.row)
+    else:
+        counted = metrics.get(target.row, {}).get(target.against)
+        if counted is not None:
+            return Outcome(target, counted)
+        values = times.ratios(target.row, target.against)
+    if not values:
         return Outcome(target, None)
-    middle = statistics.median(ratios)
-    return Outcome(target, middle, percentile(ratios, 0.1), percentile(ratios, 0.9))
+    middle = statistics.median(values)
+    return Outcome(target, middle, percentile(values, 0.1), percentile(values, 0.9))

@@ -40,14 +40,20 @@ def table(result: Result) -> str:
 def _line(outcome: Outcome) -> str:
     target = outcome.target
     sign = ">=" if target.at_least else "<="
+    show = shown_time if target.against is None else _shown_ratio
     if outcome.value is None:
         value = "-"
-    elif outcome.p10 is None:
-        value = f"{outcome.value:.2f}"
+    elif outcome.p10 is None or outcome.p90 is None:
+        value = show(outcome.value)
     else:
-        value = f"{outcome.value:.2f} ({outcome.p10:.2f} to {outcome.p90:.2f})"
-    what = f"{target.row} / {target.against}"
-    return f"{what:52}  {value:24}  target {sign} {target.limit:g}: {outcome.verdict}"
+        value = f"{show(outcome.value)} ({show(outcome.p10)} to {show(outcome.p90)})"
+    what = target.row if target.against is None else f"{target.row} / {target.against}"
+    limit = shown_time(target.limit) if target.against is None else f"{target.limit:.3g}"
+    return f"{what:52}  {value:24}  target {sign} {limit}: {outcome.verdict}"
+
+
+def _shown_ratio(value: float) -> str:
+    return f"{value:.2f}"
 
 
 def to_json(result: Result) -> Mapping[str, Any]:
