@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from tests.bench.case import Case, Place
 from tests.bench.changes import ChangeOfOne, ChangesByThreads, SaveOfOneDirty
+from tests.bench.following import RefreshOfNothing, SeenElsewhere
 from tests.bench.machine import MEMORY_FILE_SYSTEMS, describe
 from tests.bench.measuring import Scale
 from tests.bench.messages import (
@@ -32,6 +33,8 @@ CASES: dict[str, type[Case]] = {
         ChangesByThreads,
         ChangesByProcesses,
         ChangesOnSlowDisk,
+        RefreshOfNothing,
+        SeenElsewhere,
         SaveOfOneDirty,
         AddedToShort,
         AddedToMiddle,

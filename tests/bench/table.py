@@ -49,7 +49,7 @@ def _line(outcome: Outcome) -> str:
         value = f"{show(outcome.value)} ({show(outcome.p10)} to {show(outcome.p90)})"
     what = target.row if target.against is None else f"{target.row} / {target.against}"
     limit = shown_time(target.limit) if target.against is None else f"{target.limit:.3g}"
-    return f"{what:52}  {value:24}  target {sign} {limit}: {outcome.verdict}"
+    return f"{what:52}  {value:30}  target {sign} {limit}: {outcome.verdict}"
 
 
 def _shown_ratio(value: float) -> str:
