@@ -426,6 +426,11 @@ class OnFileSystem(SystemFiles):
             raise OSError(self.refusal, os.strerror(self.refusal))
         return super().lock(fd, shared=shared, wait=wait) or not self.exclusive
 
+    def unlock(self, fd):
+        if self.refusal is not None:
+            raise OSError(self.refusal, os.strerror(self.refusal))
+        super().unlock(fd)
+
 
 UNSAFE = ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "fuse.sshfs", "ceph", "lustre"]
 
