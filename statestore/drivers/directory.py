@@ -251,7 +251,7 @@ class DirectoryDriver:
 
     def catch_up(self) -> int:
         """See `Driver.catch_up`."""
-        self._place.want_open()
+        self._place.want_in_place()
         source = self._ledger or self._follower
         if source is None:
             return 0

@@ -374,6 +374,18 @@ def test_closing_a_replaced_store_writes_nothing_into_its_journal(opened, root, 
     assert [one.read_bytes() for one in segments] == before
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+def test_replaced_store_is_not_taken_for_one_without_news(opened, root, tmp_path, read_only):
+    opened().commit([put("a")], {})
+    driver = opened(read_only=read_only)
+    assert driver.catch_up() == 1
+    os.rename(root, tmp_path / "moved")
+
+    with pytest.raises(StoreReplaced, match="its folder was moved"):
+        driver.catch_up()
+    assert contents(driver) == {"a": {"id": "a"}}
+
+
 def test_read_only_opening_notices_that_its_folder_was_replaced(opened, root, tmp_path):
     opened().commit([put("a")], {})
     driver = opened(read_only=True)
