@@ -49,12 +49,15 @@ class Intake:
             failures: list[Failure] = []
             notes: list[str] = []
             self._flights.wait_for_all()
-            before = self._driver.catch_up()
+            try:
+                before = self._refresher.look()
+            except HistoryPruned:
+                before = self._driver.catch_up()
             chosen = [self._managers[kind] for kind in kinds]
             with collector_paused(all_stay=True):
                 found = read(self._driver, chosen, failures, notes)
             kept = [key for one in found for key in one.adopt(discard=discard)]
-            self._refresher.loaded([one.manager.kind for one in found], before)
+            self._refresher.loaded([one.manager.kind for one in found], before, kept)
             try:
                 # What was committed while one was reading, or a transaction could be half here.
                 news = self._refresher.bring_in(kinds)

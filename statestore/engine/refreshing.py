@@ -75,14 +75,30 @@ class Refresher:
         """Say whether a kind was ever loaded."""
         return kind in self._loaded_at
 
-    def loaded(self, kinds: Collection[str], sequence: int) -> None:
-        """Note that kinds were read whole, after the commit of that sequence, the last one then."""
-        if not self._loaded_at or self._loaded_at.keys() <= set(kinds):
-            self._upto = sequence  # there was nobody to bring news to
+    def look(self) -> int:
+        """Return the sequence of the last commit, after all up to it were noted as news.
+
+        Raises:
+            HistoryPruned: some are not known any more.
+        """
+        self._read_feed()
+        return self._upto
+
+    def loaded(self, kinds: Collection[str], sequence: int, kept: Collection[Key]) -> None:
+        """Note that kinds were read whole, after `look()`, or the commit of a sequence.
+
+        Args:
+            kept: the records whose unsaved change stayed: what others have made of them is still to
+                be brought in.
+        """
+        if self._loaded_at.keys() <= set(kinds):
+            self._upto = sequence  # there is nobody else to bring news to
         self._loaded_at.update(dict.fromkeys(kinds, sequence))
-        for waiting in (self._steps, self._kept):
-            for key in [key for key in waiting if key.kind in kinds]:
-                del waiting[key]
+        for key in [key for key in {**self._steps, **self._kept} if key.kind in kinds]:
+            last = self._steps[key][-1].commit if key in self._steps else self._kept[key]
+            self._done(key)
+            if key in kept:
+                self._kept[key] = last
 
     def bring_in(self, kinds: Collection[str]) -> News:
         """Let managers take in what others have committed. Kinds never loaded are left out.

@@ -194,6 +194,23 @@ def test_record_whose_change_was_taken_back_is_taken_in_then(side):
     assert (texts(theirs), change.source) == ({"a": "new"}, "commit")
 
 
+def test_what_a_load_has_kept_is_taken_in_when_it_is_settled(side):
+    one, notes, _ = side()
+    notes.create(id="a", text="old")
+    one.save_all()
+    other, theirs, _ = side()
+    saved = theirs["a"]
+    notes.update("a", text="new")
+    one.save_all()
+    theirs.update("a", text="unsaved")
+
+    assert other.load_all().kept == (Key("notes", "a"),)
+    assert other.refresh().kept == (Key("notes", "a"),)
+    theirs.replace(saved)
+    assert [change.key.id for change in other.refresh().changes] == ["a"]
+    assert texts(theirs) == {"a": "new"}
+
+
 @pytest.mark.parametrize("what", ["create", "delete"])
 def test_unsaved_creation_and_deletion_stay(side, what):
     one, notes, _ = side()
