@@ -36,6 +36,7 @@ from statestore.serializers import get, names, register
 from statestore.serializers.serializer import Serializer
 from statestore.services import backup as backups
 from statestore.services import (
+    clearing,
     conversion,
     history,
     importing,
@@ -246,7 +247,7 @@ class Store:
             UnknownName: there is no such kind, neither stored nor with a manager.
             SaveFailed: some records are still there.
         """
-        return self._engine.clear(None if kind is None else {kind})
+        return clearing.clear(self._engine, None if kind is None else {kind})
 
     def transaction(self, *, on_conflict: str | None = None) -> Transaction:
         """Return a block whose changes are made wholly or not at all, in memory and in the store.

@@ -10,8 +10,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import attrs
-
 from statestore.drivers.driver import Clock, Driver, utc_now
 from statestore.engine.callbacks import Callbacks, Event
 from statestore.engine.flights import Flights
@@ -34,7 +32,7 @@ from statestore.errors import (
     UnknownName,
 )
 from statestore.managers.scopes import INNERMOST, scope_of
-from statestore.models.changes import Change, Delete
+from statestore.models.changes import Change
 from statestore.models.keys import Key, Revision
 from statestore.models.managed import Pending, RecordManager
 from statestore.models.reports import Failure, LoadReport, SaveReport
@@ -191,7 +189,7 @@ class Engine:
     def tell_of_save(self, report: SaveReport, *, strict: bool = True) -> None:
         """Note when it was, and tell the host. See `finish`."""
         self._write_files(report.items + report.deleted)
-        self.finish(report, self._noted(report), SaveFailed, strict=strict)
+        self.finish(report, self.noted(report), SaveFailed, strict=strict)
 
     def publish(self, spaces: Spaces, policy: str | None = None) -> None:
         """Commit what was written apart, show it to everybody, and tell the host.
@@ -271,39 +269,7 @@ class Engine:
             resolved=tuple(outcome.resolved),
         )
 
-    def clear(self, kinds: Collection[str] | None = None) -> SaveReport:
-        """Remove every record, also those of kinds without a manager, from store and memory.
-
-        What cannot be read is not removed, as nobody knows what it is; it is in the report.
-
-        Raises:
-            SaveFailed: some records are still there.
-        """
-        self.want_no_transaction("clear")
-        with self._turn:
-            started = time.monotonic()
-            self.wait_for_commits()
-            changes: list[Change] = []
-            failures: list[Failure] = []
-            stored = self.driver.kinds()
-            for kind in kinds or ():
-                if kind not in stored and kind not in self._managers:
-                    raise UnknownName("kind", kind, sorted({*stored, *self._managers}))
-            for kind in stored if kinds is None else kinds:
-                for found in self.driver.scan(kind):
-                    if isinstance(found, Failure):
-                        failures.append(attrs.evolve(found, operation="delete"))
-                    else:
-                        changes.append(Delete(found.key))
-            outcome = self.commit(changes, {})
-            report = self.save_report(outcome, started, failures)
-            known = None if kinds is None else [one for one in kinds if one in self._managers]
-            self.take_in(known, discard=True)
-            event = self._noted(report)
-        self.finish(report, event, SaveFailed, strict=True)
-        return report
-
-    def _noted(self, report: SaveReport) -> Event[SaveReport] | None:
+    def noted(self, report: SaveReport) -> Event[SaveReport] | None:
         """Note the time of a save that was one, and return whom to tell of it."""
         if report.failures and not report.items and not report.deleted:
             return None
