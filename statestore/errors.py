@@ -795,7 +795,10 @@ class FilesBehind(StateStoreError):
 
 
 class StoreForked(StateStoreError):
-    """A store was opened by another process, from which this one was forked."""
+    """What a process has begun with a store goes on there, and not in a child that it forks.
+
+    A scan, a transaction, a commit that is on its way. The store itself can be used in the child.
+    """
 
     exit_code = 5
 
@@ -804,7 +807,26 @@ class StoreForked(StateStoreError):
         self.path = path
 
     def __str__(self) -> str:
-        return f"store {self.path!r} was opened before a fork; open it anew in the child process"
+        return (
+            f"store {self.path!r}: what was begun before a fork goes on in the parent only; "
+            "begin it anew in the child process"
+        )
+
+
+class NotPicklable(StateStoreError, TypeError):
+    """A store, or a part of one, cannot be copied or sent to another process."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, path: str) -> None:
+        super().__init__(what, path)
+        self.what, self.path = what, path
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} cannot be pickled or copied; pass the path and open the store there: "
+            f"Store({self.path!r})"
+        )
 
 
 class HistoryPruned(StateStoreError, LookupError):

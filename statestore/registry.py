@@ -13,6 +13,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from statestore import forks
 from statestore.errors import MissingExtra, NameTaken, UnknownName
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Registry(Generic[T]):
         self._extras: dict[str, str] = {}
         self._lock = threading.RLock()
         self._scanned = entry_points is None
+        forks.note(self)
 
     def add(self, name: str, value: T | str, *, install: str | None = None) -> None:
         """Register `value` under `name`.
@@ -117,3 +119,7 @@ class Registry(Generic[T]):
     def _entry(self, imported: Any) -> T:
         entry: T = imported() if self._call else imported
         return entry
+
+    def after_fork(self) -> None:
+        """Go on in a forked child, whoever looked something up in the parent meanwhile."""
+        self._lock = threading.RLock()

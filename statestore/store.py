@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from statestore.drivers.driver import utc_now
 from statestore.engine.callbacks import Handle
@@ -15,7 +15,7 @@ from statestore.engine.configuration import read_configuration
 from statestore.engine.engine import Engine
 from statestore.engine.opening import folder_of, open_driver
 from statestore.engine.transactions import Transaction
-from statestore.errors import ConfigurationError, FilesBehind
+from statestore.errors import ConfigurationError, FilesBehind, NotPicklable
 from statestore.managers.manager import Manager
 from statestore.models.changes import Commit, Stored
 from statestore.models.configuration import AUTOSAVE_MODES, CONFLICT_POLICIES, Configuration
@@ -554,6 +554,14 @@ class Store:
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: another process opens the store by its path.
+
+        Raises:
+            NotPicklable: always.
+        """
+        raise NotPicklable("a store", self.path)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._managers)} managers"

@@ -28,6 +28,11 @@ class WrittenFormat:
         self._mark = place.own.mark(META_FILE) if place.own is not None else None
         self.serializer = get(chosen or place.meta.format)
 
+    @property
+    def chosen(self) -> Serializer | None:
+        """The serializer that was asked for; None where it is the one that the store remembers."""
+        return None if self._follows else self.serializer
+
     def use(self, serializer: Serializer, *, remember: bool) -> None:
         """Write the next files with `serializer`. See `RecordFiles.use`."""
         if remember:

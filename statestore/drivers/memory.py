@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 import orjson
 
+from statestore import forks
 from statestore.drivers.driver import Clock, DriverTraits, utc_now
 from statestore.drivers.folding import (
     Base,
@@ -60,6 +61,7 @@ class MemoryDriver:
         self._commits: list[Commit] = []
         self._lock = threading.RLock()
         self._closed = False
+        forks.note(self)
 
     @property
     def sequence(self) -> int:
@@ -156,6 +158,11 @@ class MemoryDriver:
     def close(self) -> None:
         """See `Driver.close`."""
         self._closed = True
+
+    def after_fork(self) -> None:
+        """Go on in a child with a copy of its own."""
+        self._lock = threading.RLock()
+        self.run = secrets.token_hex(8)
 
     def _base(self, kept: _Kept | None, changes: Sequence[Change]) -> Base | None:
         if kept is None:

@@ -17,6 +17,7 @@ from statestore.drivers.layout import (
     DEFAULT_FORMAT,
     MATERIALISE_FILE,
     QUARANTINE,
+    Meta,
     looks_like_store,
     new_meta,
     open_own,
@@ -88,18 +89,11 @@ class Place:
                     self._remembered(self._own, name).close()  # the journal opens it again
                 file = self._remembered(self._own, MATERIALISE_FILE)
                 self._lock = FileLock(file, timeout_s=lock_timeout_s)
-            with contextlib.ExitStack() as stack:
-                if self._own is not None and self._lock is not None:
-                    with wanted_lock(self._own):
-                        stack.enter_context(self._lock.held())
-                    if not allow_unsafe:
-                        want_exclusive(self._own, MATERIALISE_FILE)
-                meta = read_meta(self._own) if self._own else None
-                # Where the file is lost the journal says which store it is: no other id fits.
-                left = store_id_of(self._own) if meta is None and self._own else None
-                self.meta = meta or new_meta(DEFAULT_FORMAT, clock, left)
-                if meta is None and self._own is not None and not read_only:
-                    write_meta(self._own, self.meta)
+                with wanted_lock(self._own):
+                    _try_out(self._own, file, allow_unsafe=allow_unsafe)
+            meta = read_meta(self._own) if self._own else None
+            # Only who misses it waits for those who write files, as a pass of theirs may be long.
+            self.meta = meta or self._found_again()
         except BaseException:
             self.close()
             raise
@@ -116,6 +110,19 @@ class Place:
             raise
         return file
 
+    def _found_again(self) -> Meta:
+        """Return what the store says of itself, after having it written where it is lost or new."""
+        with self._lock.held() if self._lock else contextlib.nullcontext():
+            meta = read_meta(self._own) if self._own else None
+            if meta is not None:
+                return meta
+            # Where the file is lost the journal says which store it is: no other id fits.
+            left = store_id_of(self._own) if self._own else None
+            meta = new_meta(DEFAULT_FORMAT, self._clock, left)
+            if self._own is not None and not self._read_only:
+                write_meta(self._own, meta)
+            return meta
+
     def close(self) -> None:
         """Let go of all folders. Twice is harmless."""
         self._closed = True
@@ -129,12 +136,8 @@ class Place:
         self._root.close()
 
     def leave_to_parent(self) -> None:
-        """Let go of the lock that a forked child has in common with its parent: a child which lives
-        longer would keep it.
-        """
+        """Refuse all use from now on: this is a forked child, where its files are closed."""
         self._forked = True
-        if self._lock is not None:
-            self._lock.close()
 
     @property
     def own(self) -> Folder | None:
@@ -167,13 +170,15 @@ class Place:
         self._whereabouts.want(most=1)
 
     def want_open(self) -> None:
-        """Check that the place was not closed.
+        """Check that the place was not closed, and not opened before a fork.
 
         Raises:
-            StoreClosed: it was.
+            StoreClosed, StoreForked: it was.
         """
         if self._closed:
             raise StoreClosed(self.path)
+        if self._forked:
+            raise StoreForked(self.path)
 
     @contextlib.contextmanager
     def writing(self, operation: str) -> Iterator[None]:
@@ -185,8 +190,6 @@ class Place:
             LockTimeout: another process or thread has been writing for too long.
         """
         self.want_open()
-        if self._forked:
-            raise StoreForked(self.path)
         if self._read_only or self._lock is None:
             raise ReadOnlyStore(self.path, operation)
         with self._lock.held():
@@ -298,6 +301,22 @@ class Place:
     def _want_store(self) -> None:
         if self._read_only and not looks_like_store(self._root):
             raise StoreNotFound(self.path)
+
+
+def _try_out(own: Folder, file: OpenFile, *, allow_unsafe: bool) -> None:
+    """Make sure that a lock keeps others out. Where it does so just now, nobody is waited for.
+
+    Raises:
+        UnsafeFilesystem: it does not.
+        StorageError: the system refused.
+    """
+    if not file.lock(wait=False):
+        return
+    try:
+        if not allow_unsafe:
+            want_exclusive(own, MATERIALISE_FILE)
+    finally:
+        file.unlock()
 
 
 def _made_child(stack: contextlib.ExitStack, folder: Folder, name: str) -> Folder:

@@ -67,6 +67,10 @@ class Event(Generic[E]):
                 running.discard(number)
         return errors
 
+    def after_fork(self) -> None:
+        """Go on in a child, with the same callbacks."""
+        self._lock = threading.Lock()
+
 
 class Callbacks:
     """All that a host can be told of."""
@@ -84,3 +88,8 @@ class Callbacks:
         if event is not None:
             errors += event.emit(report)
         return errors
+
+    def after_fork(self) -> None:
+        """Go on in a child, with the same callbacks."""
+        for event in (self.save, self.load, self.error):
+            event.after_fork()

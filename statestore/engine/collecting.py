@@ -43,3 +43,12 @@ def collector_paused(*, all_stay: bool = False) -> Iterator[None]:
                         gc.freeze()
                         gc.unfreeze()
                     gc.enable()
+
+
+def collect_again() -> None:
+    """End all pauses: this is a forked child, and who asked for them are threads of its parent."""
+    global _lock, _pauses
+    _lock = threading.Lock()
+    if _pauses and _was_enabled:
+        gc.enable()
+    _pauses = 0

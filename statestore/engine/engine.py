@@ -10,8 +10,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from statestore import forks
 from statestore.drivers.driver import Clock, Driver, utc_now
 from statestore.engine.callbacks import Callbacks, Event
+from statestore.engine.collecting import collect_again
 from statestore.engine.flights import Flights
 from statestore.engine.intake import Intake
 from statestore.engine.publishing import Publisher, Spaces
@@ -28,6 +30,7 @@ from statestore.errors import (
     SaveFailed,
     StateStoreError,
     StoreClosed,
+    StoreForked,
     TransactionFailed,
     UnknownName,
 )
@@ -66,21 +69,26 @@ class Engine:
         self.last_save_time: datetime | None = None
         self._save_on_change = save_on_change
         self._managers: dict[str, RecordManager] = {}
-        # The lock itself, and only ever used by `with`: an interruption cannot leave it behind.
-        self._turn = threading.RLock()
-        self.flights = Flights(submit_to(driver), self._turn, self._book)
         self._policy = policy
-        settler = Settler(driver, self._managers)
-        self._saver = Saver(self.flights, self._turn, settler)
-        self._publisher = Publisher(self.flights, self._turn, settler, self.callbacks.tell)
-        self._intake = Intake(
-            driver, self._managers, self.flights, self._turn, settler,
-            clock=clock, format=lambda: self.format,
-        )  # fmt: skip
+        self._begin()
         self._loaded = False
         self._closed = False
         if driver.record_files is not None:
             driver.record_files.watch(self._trouble)
+        forks.note(self)
+
+    def _begin(self) -> None:
+        """Begin with nobody at work."""
+        # The lock itself, and only ever used by `with`: an interruption cannot leave it behind.
+        self._turn = threading.RLock()
+        self.flights = Flights(submit_to(self.driver), self._turn, self._book)
+        settler = Settler(self.driver, self._managers)
+        self._saver = Saver(self.flights, self._turn, settler)
+        self._publisher = Publisher(self.flights, self._turn, settler, self.callbacks.tell)
+        self._intake = Intake(
+            self.driver, self._managers, self.flights, self._turn, settler,
+            clock=self.clock, format=lambda: self.format,
+        )  # fmt: skip
 
     # --- managers ---------------------------------------------------------------------
 
@@ -368,6 +376,14 @@ class Engine:
             for manager in self._managers.values():
                 manager.detach(self.driver.path)
             self.driver.close()
+
+    def after_fork(self) -> None:
+        """Go on in a child: no commit is on its way, and nobody has the turn."""
+        left = self.flights
+        self._begin()
+        left.leave_to_parent(StoreForked(self.driver.path))
+        self.callbacks.after_fork()
+        collect_again()
 
     def _save_changed(self, manager: RecordManager, ids: Set[str]) -> None:
         """Save after an operation, with what could not be saved before; judge by its own ids."""

@@ -183,6 +183,13 @@ class Flights:
                 self._land(flight, LOST)
             flight.is_chased = True
 
+    def leave_to_parent(self, error: StateStoreError) -> None:
+        """Let nobody wait, in a forked child: what is on its way is the parent's."""
+        for flight in list(self._unsettled):
+            if flight.result is None:  # a signal's handler may have forked while it was waited for
+                flight.result = error
+                flight.latch.release()
+
     def _land(self, flight: Flight, result: Result) -> None:
         if result is LOST and flight.result is not None:
             return

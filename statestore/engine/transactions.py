@@ -12,6 +12,7 @@ from statestore.engine.engine import Engine
 from statestore.errors import (
     InTransaction,
     NotSupported,
+    StoreForked,
 )
 from statestore.managers.scopes import INNERMOST, Scope, scope_of
 from statestore.models.workspaces import Workspace
@@ -95,12 +96,19 @@ class Transaction:
             StoreInDoubt: it is not known whether it is in the store; it is not in memory.
             CallbackFailed: a callback raised; the transaction is made.
             InTransaction: it is left where it was not entered; its changes are dropped.
+            StoreForked: likewise, by a forked child; in the parent it goes on.
         """
         del exc, traceback
         scope = self._scope
         if scope is None or not scope.is_open:
             raise InTransaction("leave a block", "it is not open")
         self._state = "rolled back"
+        if scope.is_left_to_parent:
+            scope.is_open = False
+            INNERMOST.set(scope.outer)
+            if exc_type is None:
+                raise StoreForked(self._engine.driver.path)
+            return
         if scope_of(self._engine) is not scope:
             scope.is_open = False
             reason = "it was entered in another thread or task, or one within it is open"

@@ -15,6 +15,7 @@ from types import TracebackType
 
 import attrs
 
+from statestore import forks
 from statestore.errors import StorageError, TooLarge, UnsafeFile
 from statestore.files.calls import Files, SystemFiles
 from statestore.files.open_files import OpenFile
@@ -63,6 +64,7 @@ class Folder:
     def __init__(self, files: Files, fd: int, path: str, modes: Modes) -> None:
         """Take over the descriptor `fd`; `path` is for messages only."""
         self._files, self._fd, self.path, self._modes = files, fd, path, modes
+        forks.note(self)
 
     def __enter__(self) -> Folder:
         return self
@@ -80,6 +82,11 @@ class Folder:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             self._files.close(fd)
+
+    def after_fork(self) -> None:
+        """Close it in a child, whose parent has it open."""
+        with contextlib.suppress(OSError):
+            self.close()
 
     def place(self, name: str) -> str:
         """Return the path of `name` in this folder, for messages."""

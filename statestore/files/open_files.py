@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from statestore import forks
 from statestore.errors import StorageError
 from statestore.files.calls import Files
 
@@ -20,6 +21,8 @@ class OpenFile:
     def __init__(self, files: Files, fd: int, path: str) -> None:
         """Take over the descriptor `fd`; `path` is for messages only."""
         self._files, self._fd, self.path = files, fd, path
+        self._process = os.getpid()
+        forks.note(self)
 
     def size(self) -> int:
         """Return the size in bytes."""
@@ -97,7 +100,9 @@ class OpenFile:
             raise StorageError.from_os(self.path, "lock", error) from error
 
     def unlock(self) -> None:
-        """Let go of the lock."""
+        """Let go of the lock. A forked child has none, and takes none from its parent."""
+        if self._process != os.getpid():
+            return
         try:
             self._files.unlock(self._fd)
         except OSError as error:
@@ -110,3 +115,9 @@ class OpenFile:
             # What was to stay was synced before; the descriptor is gone either way.
             with contextlib.suppress(OSError):
                 self._files.close(fd)
+
+    def after_fork(self) -> None:
+        """Close it in a child, whose parent has it open."""
+        # A kernel's lock belongs to the opening, which both share: a child that lives longer would
+        # keep it. Closing takes it from nobody, while unlocking would take it from the parent.
+        self.close()

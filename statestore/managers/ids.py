@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
@@ -25,3 +26,11 @@ def new_id() -> str:
     value = (stamp >> 12 << 80) | (7 << 76) | ((stamp & 0xFFF) << 64)
     value |= (0b10 << 62) | secrets.randbits(62)
     return str(uuid.UUID(int=value))
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # a thread that is the parent's may have held the other
+
+
+os.register_at_fork(after_in_child=_after_fork)

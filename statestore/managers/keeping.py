@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 import attrs
 import orjson
 
+from statestore import forks
 from statestore.errors import (
     Conflict,
     EncodeError,
@@ -82,6 +83,7 @@ class Keeper(Generic[R]):
         self._left: str | None = None
         self._on_change: Callable[[Set[str]], None] | None = None
         self._landings: dict[str, Landing] = {}
+        forks.note(self)
 
     @property
     def unsaved(self) -> tuple[str, ...]:
@@ -247,6 +249,26 @@ class Keeper(Generic[R]):
         """See `RecordManager.detach`."""
         with self._lock:
             self._on_change, self._left = None, place
+
+    def after_fork(self) -> None:
+        """Go back, in a child, to what is known to be saved: unsaved changes are the parent's.
+
+        What is not known goes out of memory, until it is loaded again: records that were changed in
+        place, as nobody knows what they were before.
+        """
+        self._lock = threading.RLock()
+        self._landings = {}
+        if self._owner is None:
+            return  # nothing is stored of it
+        immutable = self._codec.is_immutable
+        for id in self._touched.copy() if immutable else self.unsaved:
+            saved = self._saved.get(id)
+            if saved is not None and immutable and (not saved.has_unknown or id in self._unknown):
+                self._live[id] = cast(R, saved.token)
+            else:
+                for known in (self._live, self._saved, self._unknown):
+                    known.pop(id, None)
+        self._touched = set()
 
     # --- inside -----------------------------------------------------------------------
 

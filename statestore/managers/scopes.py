@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextvars import ContextVar
 from threading import get_ident
@@ -15,10 +16,20 @@ class Scope:
     """The open block of a transaction of one store. Blocks nest, also those of other stores.
 
     A scope is that of the thread and of the asyncio task that opened it. Tasks and threads that
-    were started within it inherit the context, but not the transaction.
+    were started within it, and forked processes, inherit the context, but not the transaction.
     """
 
-    __slots__ = ("_task", "_thread", "block", "is_open", "outer", "owner", "within", "workspaces")
+    __slots__ = (
+        "_process",
+        "_task",
+        "_thread",
+        "block",
+        "is_open",
+        "outer",
+        "owner",
+        "within",
+        "workspaces",
+    )
 
     def __init__(self, owner: object) -> None:
         """Belong to the present thread and task, and to the store of `owner`. It is not open."""
@@ -29,8 +40,14 @@ class Scope:
         self.is_open = False
         # What lives exactly as long as the block: an interruption may end a block without a call.
         self.block: ReferenceType[Any] | None = None
+        self._process = os.getpid()
         self._thread = get_ident()
         self._task = _current_task()
+
+    @property
+    def is_left_to_parent(self) -> bool:
+        """Whether this is a child that was forked within the block, which goes on in the parent."""
+        return self._process != os.getpid()
 
     @property
     def is_here(self) -> bool:
@@ -39,6 +56,7 @@ class Scope:
             self.is_open
             and (self.block is None or self.block() is not None)
             and self._thread == get_ident()
+            and not self.is_left_to_parent
             and self._task is _current_task()
         )
 

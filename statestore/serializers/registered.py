@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from statestore import forks
 from statestore.errors import UnknownName
 from statestore.registry import Registry
 from statestore.serializers.compressed import GzipSerializer
@@ -33,6 +34,7 @@ class Serializers:
         self._packed: dict[str, Serializer] = {}
         self._extensions: dict[bool, tuple[str, ...]] = {}
         self._lock = threading.RLock()  # an import may register
+        forks.note(self)
 
     def get(self, name: str) -> Serializer:
         """Return the serializer called `name`: the same object each time.
@@ -56,6 +58,10 @@ class Serializers:
             raise UnknownName("serializer", name, self.names())
         with self._lock:
             return self._packed.setdefault(name, GzipSerializer(found, name=name))
+
+    def after_fork(self) -> None:
+        """Go on in a forked child, whoever looked something up in the parent meanwhile."""
+        self._lock = threading.RLock()
 
     def register(self, serializer: Serializer) -> None:
         """Add a serializer under its name; it takes part in detection from now on.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from statestore import forks
 from statestore.engine.engine import Engine
 from statestore.errors import CallbackFailed, StateStoreError, StoreClosed
 from statestore.models.reports import Failure
@@ -18,12 +19,18 @@ class Watch:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="statestore-watch", daemon=True)
         self._thread.start()
+        forks.note(self)
 
     def stop(self) -> None:
         """End it, after the refresh that is going on. Twice is harmless."""
         self._ended.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
+
+    def after_fork(self) -> None:
+        """Have ended, in a child: the thread is the parent's."""
+        self._ended = threading.Event()
+        self._ended.set()
 
     def _run(self) -> None:
         trouble: tuple[type[Exception], str] | None = None

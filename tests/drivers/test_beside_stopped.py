@@ -37,7 +37,7 @@ def abandon(driver):
     driver._ledger._background.stop()
     driver._ledger._committer.stop()
     driver._closed = True
-    driver._let_go()
+    driver._opening.let_go()
 
 
 def on_thread(act):

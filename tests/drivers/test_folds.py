@@ -298,7 +298,7 @@ def test_unknown_fields_stay_while_changes_are_pending(opened, monkeypatch):
     driver._ledger._background.stop()
     driver._ledger._committer.stop()
     driver._closed = True
-    driver._let_go()
+    driver._opening.let_go()
 
     again = opened(materialize="background")
     again.commit([put("a", n=4)], {})  # nobody has read its file since

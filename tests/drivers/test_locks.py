@@ -40,7 +40,7 @@ def taken(root):
 
     @contextmanager
     def take(name, driver=None):
-        mine = driver and (driver._ledger._journal._lock if name == "lock" else driver._place._lock)
+        mine = driver and (driver._ledger._journal._lock if name == "lock" else driver._opening.place._lock)
         with open_folder(str(root / ".statestore")) as own:
             theirs = FileLock(own.open_file(name, write=True))
         with closing(theirs), theirs.held(), pytest.MonkeyPatch.context() as patch:
@@ -95,7 +95,7 @@ HOLD = {
     """,
     "materialise": """
         driver = DirectoryDriver(path)
-        with driver._place.writing("hold"):
+        with driver._opening.place.writing("hold"):
             print("held", flush=True)
             sys.stdin.readline()
         driver.commit([put("of-the-child")], {})
@@ -269,7 +269,7 @@ def test_stopped_holder_is_named_and_both_go_on_when_it_does(opened, child, name
     assert process.stdout.readline() == "held\n"
     os.kill(process.pid, signal.SIGSTOP)
 
-    mine = driver._place._lock if name == "materialise" else driver._ledger._journal._lock
+    mine = driver._opening.place._lock if name == "materialise" else driver._ledger._journal._lock
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mine, "_timeout_s", 0.0)
         with pytest.raises(LockTimeout) as raised:
@@ -336,7 +336,7 @@ def test_replaced_store_takes_no_commit_and_is_read_on(
             driver.commit([put("a", n=2)], {key("a"): 1})
         assert raised.value.path == str(root)
     with pytest.raises(StoreReplaced, match=told):
-        driver._place.want_here()
+        driver._opening.place.want_here()
     with pytest.raises(StoreReplaced, match=told):
         driver.flush()
     if change is not _remove or inside != ".":
@@ -389,11 +389,11 @@ def test_replaced_store_is_not_taken_for_one_without_news(opened, root, tmp_path
 def test_read_only_opening_notices_that_its_folder_was_replaced(opened, root, tmp_path):
     opened().commit([put("a")], {})
     driver = opened(read_only=True)
-    driver._place.want_here()
+    driver._opening.place.want_here()
     os.rename(root, tmp_path / "moved")
 
     with pytest.raises(StoreReplaced, match="its folder was moved"):
-        driver._place.want_here()
+        driver._opening.place.want_here()
     assert contents(driver) == {"a": {"id": "a"}}
 
 

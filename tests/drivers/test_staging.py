@@ -42,7 +42,7 @@ def abandon(driver):
     driver._ledger._background.stop()
     driver._ledger._committer.stop()
     driver._closed = True
-    driver._let_go()
+    driver._opening.let_go()
 
 
 def ops(driver):
@@ -213,7 +213,11 @@ def test_death_between_the_commit_and_the_names(opened, root, clock):
 def abandon_dead(driver):
     """Let go of a driver whose files raise whatever it calls."""
     driver._closed = True
-    for end in (driver._ledger._background.stop, driver._ledger._committer.stop, driver._let_go):
+    for end in (
+        driver._ledger._background.stop,
+        driver._ledger._committer.stop,
+        driver._opening.let_go,
+    ):
         try:
             end()
         except PowerOff:
