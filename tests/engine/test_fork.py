@@ -1,6 +1,7 @@
 """A forked child has the records of its parent, its own opening, and owes its parent nothing."""
 
 import copy
+import faulthandler
 import multiprocessing
 import os
 import pickle
@@ -48,6 +49,7 @@ def fork(act):
     if not pid:
         status = 1
         try:
+            faulthandler.register(signal.SIGALRM, file=2, chain=True)  # tells where it hangs
             signal.alarm(LIMIT_S)
             act()
             status = 0
@@ -509,6 +511,7 @@ def test_fields_that_nobody_knows_survive_the_change_of_a_child(opened):
 
     assert in_child(child) == 0
     assert one.store.raw("notes/a") == {**document, "number": 1}
+    one.store.load_all(discard=True)
 
 
 def test_manager_without_a_store_keeps_its_records():
@@ -526,6 +529,7 @@ def test_commit_on_its_way_is_made_by_the_parent_alone(opened, root):
     one = opened()
     one.notes.create(id="a")
     one.store.save_all()
+    one.store.flush()  # no pass waits for its turn, with the lock for files
     maker = one.store._engine.driver._ledger._maker
     real, begun, go = maker.make, threading.Event(), threading.Event()
 
@@ -546,9 +550,10 @@ def test_commit_on_its_way_is_made_by_the_parent_alone(opened, root):
         assert one.store.save_all().sequence == 1
         one.store.close()
 
-    assert in_child(child) == 0
+    status = in_child(child)
     go.set()
     saving.join(LIMIT_S)
+    assert status == 0
     assert one.store.sequence == 2
     one.store.close()
     assert numbers(root) == {"a": 1}
