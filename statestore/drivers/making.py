@@ -62,10 +62,6 @@ class _Foreign:
     folds: dict[Key, Fold] = attrs.field(factory=dict)
     is_empty: bool = True
 
-    def forget_upto(self, sequence: int) -> None:
-        """Forget what is in files by now, and may have been changed since by what was missed."""
-        self.folds = {key: fold for key, fold in self.folds.items() if fold.sequence > sequence}
-
 
 class CommitMaker:
     """Makes commits of requests. `last_time` is that of the last one known."""
@@ -230,7 +226,6 @@ class CommitMaker:
         foreign = self._foreign
         if news.checkpoint is not None:
             self._go_on_from(news.checkpoint)
-            foreign.forget_upto(news.checkpoint.files_upto)
         if news.entries or news.checkpoint is not None:
             foreign.is_empty = False
         for entry in news.entries:

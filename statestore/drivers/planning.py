@@ -242,7 +242,7 @@ class Planner:
             return _Current()
         # An edit that is in no commit yet is looked at again, and becomes one before anything else:
         # a patch on the number that it counts as would fit neither the file nor any commit.
-        is_settled = known is not None and not (known.is_edited or known.is_unread)
+        is_settled = known is not None and not known.is_edited
         if known is not None and is_settled and folder.is_at(known.name, known.mark):
             return _Current(known.revision, None, known)
         stem = file_stem(key.id)

@@ -1,20 +1,26 @@
 """A process that stopped, or died, with the locks of a store: others read, and do what it left."""
 
+import errno
 import os
 import threading
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 
 import pytest
 
 from statestore.drivers import background, ledger
+from statestore.drivers.making import CommitMaker, _payload
 from statestore.errors import EncodeError, FilesBehind, StoreInDoubt
 from statestore.files.open_files import OpenFile
+from statestore.journal.entries import DeleteOp, Entry
 from statestore.journal.journal import JournalOptions
 from statestore.models.changes import Delete, Put
 from statestore.models.reports import Failure
 from statestore.serializers import get
 from statestore.testing.driver import contents, key, patch, put
-from statestore.testing.faulty import FaultyFiles
+from statestore.testing.faulty import Fail, FaultyFiles, named
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @contextmanager
@@ -54,6 +60,17 @@ def on_thread(act):
     return wait
 
 
+def serving(waits):
+    """Return a `serve_for` that tells that it was called: the lock is waited for."""
+    true = CommitMaker.serve_for
+
+    def serve_for(self, seconds):
+        waits.set()
+        true(self, seconds)
+
+    return serve_for
+
+
 # --- reading --------------------------------------------------------------------------
 
 
@@ -75,13 +92,7 @@ def test_readers_are_served_while_a_commit_of_their_process_waits_for_the_lock(o
     stopped, reader = (quiet(opened(materialize="background")) for _ in range(2))
     stopped.commit([put("a", n=1)], {})
     waits = threading.Event()
-    true = type(reader._ledger._maker).serve_for
-
-    def serve_for(self, seconds):
-        waits.set()
-        true(self, seconds)
-
-    monkeypatch.setattr(type(reader._ledger._maker), "serve_for", serve_for)
+    monkeypatch.setattr(type(reader._ledger._maker), "serve_for", serving(waits))
     with stopped_with_the_lock(stopped):
         commit = on_thread(lambda: reader.commit([put("mine")], {}))
         assert waits.wait(20)
@@ -92,7 +103,7 @@ def test_readers_are_served_while_a_commit_of_their_process_waits_for_the_lock(o
     assert commit().sequence == 2
 
 
-def test_files_are_written_while_another_process_has_the_lock(opened, root):
+def test_files_are_written_while_another_process_has_the_lock(opened, root, monkeypatch):
     stopped, other = (quiet(opened(materialize="background")) for _ in range(2))
     other.commit([put("mine")], {})
     written = threading.Event()
@@ -105,11 +116,30 @@ def test_files_are_written_while_another_process_has_the_lock(opened, root):
             written.set()
 
     other._ledger._materialiser.write = write
+    waits = threading.Event()
     with stopped_with_the_lock(stopped):
+        monkeypatch.setattr(type(other._ledger._maker), "serve_for", serving(waits))
+        commit = on_thread(lambda: other.commit([put("later")], {}))
+        assert waits.wait(20)
         flush = on_thread(lambda: other.flush() or "done")
 
         assert written.wait(20)
         assert (root / "notes" / "mine.json").exists()
+    assert commit().sequence == 2
+    assert flush() == "done"
+
+
+def test_readers_are_served_while_a_pass_waits_for_the_lock(opened, monkeypatch):
+    stopped, other = (quiet(opened(materialize="background")) for _ in range(2))
+    other.commit([put("mine")], {})
+    waits = threading.Event()
+    monkeypatch.setattr(type(other._ledger._maker), "serve_for", serving(waits))
+    with stopped_with_the_lock(stopped):
+        flush = on_thread(lambda: other.flush() or "done")
+        assert waits.wait(20)
+        other._ledger._journal._shown = b""  # as after news
+
+        assert on_thread(lambda: sorted(contents(other)))() == ["mine"]
     assert flush() == "done"
 
 
@@ -414,3 +444,136 @@ def test_failure_that_stays_is_told_once(opened, root, monkeypatch):
 
 def _failure(of):
     return Failure(of, "materialise", EncodeError("$.n", "it has no place in this format"))
+
+
+# --- what wakes whom ------------------------------------------------------------------
+
+
+def writes(driver):
+    """Return an event that is set when a driver has written files."""
+    written = threading.Event()
+    true = driver._ledger._materialiser.write
+
+    def write(folds):
+        try:
+            return true(folds)
+        finally:
+            if folds:
+                written.set()
+
+    driver._ledger._materialiser.write = write
+    return written
+
+
+def test_commit_has_its_files_written_without_a_look(opened, monkeypatch):
+    monkeypatch.setattr(background, "LOOK_S", 1000.0)
+    one = opened(materialize="background")
+    written = writes(one)
+
+    one.commit([put("a")], {})
+
+    assert written.wait(20)
+
+
+def test_commits_of_others_that_were_read_are_written_if_nobody_else_does(opened, monkeypatch):
+    monkeypatch.setattr(background, "LOOK_S", 1000.0)
+    one, other = opened(materialize="background"), quiet(opened(materialize="background"))
+    one.flush()
+    written = writes(one)
+    other.commit([put("a")], {})
+
+    one.catch_up()
+
+    assert written.wait(20)
+
+
+def test_block_that_is_being_written_is_read_again(opened, monkeypatch):
+    one, other = (quiet(opened(materialize="background")) for _ in range(2))
+    one.commit([put("a")], {})
+    true, looks = OpenFile.read_at, []
+
+    def read_at(self, offset, size):
+        data = true(self, offset, size)
+        if self is other._ledger._journal._shared:
+            looks.append(data)
+            return b"?" + data[1:] if len(looks) <= 5 else data
+        return data
+
+    monkeypatch.setattr(OpenFile, "read_at", read_at)
+
+    assert other.catch_up() == 1
+
+
+def test_what_is_taken_in_is_news_until_it_is_shown(opened):
+    one, other = (quiet(opened(materialize="background")) for _ in range(2))
+    one.commit([put("a")], {})
+    journal = other._ledger._journal
+    with journal.held():
+        assert len(journal.catch_up_locked().entries) == 1
+        journal.files_written_locked(1)  # which tells the others
+
+    assert journal.is_behind
+    journal.shown()
+    assert not journal.is_behind
+
+
+def test_format_that_was_asked_for_stays_whatever_another_process_remembers(opened):
+    one, other = opened(), opened()
+    one.use(get("compact"))
+    other.use(get("yaml"), remember=True)
+
+    one.commit([put("a")], {})
+
+    assert one.serializer.name == "compact"
+
+
+# --- reading only ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def watched(opened):
+    """A driver, its journal's block, and a read-only opening that fails on demand."""
+    files = FaultyFiles()
+    writer = quiet(opened(materialize="background"))
+    writer.commit([put("a"), put("b")], {})
+    return writer, opened(read_only=True, files=files), files
+
+
+def test_reading_only_shows_no_commit_whose_sync_fails_until_a_new_segment(watched):
+    writer, reader, files = watched
+    writer.commit([put("c")], {})
+    files.arm(1, Fail(errno.EIO), only=named("sync_data"))
+
+    assert reader.catch_up() == 1
+    writer.commit([put("d")], {})
+    assert reader.catch_up() == 1
+    assert sorted(contents(reader)) == ["a", "b"]
+
+    with writer._ledger._journal.held():
+        writer._ledger._journal.rotate_locked()
+    assert reader.catch_up() == 3
+
+
+def test_reading_only_shows_nothing_of_a_segment_that_is_in_doubt(watched):
+    writer, reader, _ = watched
+    journal = writer._ledger._journal
+    with journal.held():
+        journal.append_locked([_payload(Entry(2, START, "commit", [DeleteOp(key("a"), 2)]))])
+        journal._poison()
+
+    assert reader.catch_up() == 1
+    assert sorted(contents(reader)) == ["a", "b"]
+
+
+def test_reading_only_forgets_what_is_in_files(watched):
+    writer, reader, _ = watched
+    writer.commit([put("a", n=2), Delete(key("b"))], {})
+    assert sorted(contents(reader)) == ["a"]
+    assert len(reader._overlay) == 2
+    assert reader._catalogue.highest(key("b")) == 2
+
+    writer.flush()
+    reader.catch_up()
+
+    assert len(reader._overlay) == 0
+    assert contents(reader) == {"a": {"id": "a", "n": 2}}
