@@ -40,7 +40,8 @@ def taken(root):
 
     @contextmanager
     def take(name, driver=None):
-        mine = driver and (driver._ledger._journal._lock if name == "lock" else driver._opening.place._lock)
+        place, journal = driver and driver._opening.place, driver and driver._ledger._journal
+        mine = driver and (journal._lock if name == "lock" else place._lock)
         with open_folder(str(root / ".statestore")) as own:
             theirs = FileLock(own.open_file(name, write=True))
         with closing(theirs), theirs.held(), pytest.MonkeyPatch.context() as patch:

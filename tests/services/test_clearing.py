@@ -45,7 +45,7 @@ def test_what_others_make_meanwhile_stays_and_is_shown(beside):
 
 
 def test_what_is_made_again_uses_no_revision_twice(beside):
-    w, other = beside(lambda other: None)
+    _, other = beside(lambda other: None)
     other.store.refresh()
 
     other.tasks.create("again", id="t1")
