@@ -299,6 +299,7 @@ def test_fields_beside_a_document_stay_where_another_process_has_written_it(open
     other.commit([Put(key("a"), {"id": "a"}, 1, {"later": 1})], {})
     one.catch_up()
     other.flush()
+    one.catch_up()
     other.commit([patch("a", n=2)], {})
     one.catch_up()
 
