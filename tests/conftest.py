@@ -10,7 +10,7 @@ from statestore.models.envelopes import Envelope
 from statestore.models.times import time_ns
 from statestore.serializers import decode
 
-_INTERNAL = ("alive", "lock", "materialise", "journal", "stage")
+_INTERNAL = ("alive", "lock", "materialise", "turnstile", "journal", "stage")
 
 
 def _listing(root):

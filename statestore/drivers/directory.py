@@ -228,8 +228,12 @@ class DirectoryDriver:
     def prepare(self, kind: str) -> None:
         """See `RecordFiles.prepare`."""
         here = self._here
+        with here.lock:
+            here.place.want_open()
+            if here.place.kind(check_kind(kind)) is not None and not here.place.is_read_only:
+                return  # nobody has to be waited for
         with here.place.writing("make a folder"), here.lock:
-            here.place.kind(check_kind(kind), create=True)
+            here.place.kind(kind, create=True)
 
     def entries(self, kind: str) -> Iterator[RecordFile | Failure]:
         """See `RecordFiles.entries`."""

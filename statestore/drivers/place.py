@@ -17,6 +17,7 @@ from statestore.drivers.layout import (
     DEFAULT_FORMAT,
     MATERIALISE_FILE,
     QUARANTINE,
+    TURNSTILE_FILE,
     Meta,
     looks_like_store,
     new_meta,
@@ -88,7 +89,8 @@ class Place:
                 for name in (LOCK_FILE, ALIVE_FILE):
                     self._remembered(self._own, name).close()  # the journal opens it again
                 file = self._remembered(self._own, MATERIALISE_FILE)
-                self._lock = FileLock(file, timeout_s=lock_timeout_s)
+                turnstile = self._own.open_file(TURNSTILE_FILE, create=True)
+                self._lock = FileLock(file, timeout_s=lock_timeout_s, turnstile=turnstile)
                 with wanted_lock(self._own):
                     _try_out(self._own, file, allow_unsafe=allow_unsafe)
             meta = read_meta(self._own) if self._own else None

@@ -36,8 +36,8 @@ class FileLock:
 
     The file's existence means nothing and it is never removed: only the kernel's lock counts. It
     does not nest. Whoever has it is named in the file, see `Holder`, for the message of those who
-    wait in vain. Source: flock(2). Not promised: fairness, exclusion on network file systems
-    without locks, and exclusion between a process and one that it forked.
+    wait in vain. Source: flock(2). Not promised: fairness without a turnstile, exclusion on network
+    file systems without locks, and exclusion between a process and one that it forked.
     """
 
     def __init__(
@@ -45,15 +45,18 @@ class FileLock:
         file: OpenFile,
         *,
         timeout_s: float = LOCK_TIMEOUT_S,
+        turnstile: OpenFile | None = None,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take over the file.
 
         Args:
             timeout_s: so long one waits for it, other threads and other processes together.
+            turnstile: another file, locked while one waits, so that who has had the lock cannot
+                take it again before those who wait. For locks that are held for long.
             clock_s: what the waiting is measured with.
         """
-        self.file = file
+        self.file, self._turnstile = file, turnstile
         self._timeout_s, self._clock_s = timeout_s, clock_s
         # The kernel's lock belongs to the opening, which all threads of a process share.
         self._mutex = threading.Lock()
@@ -121,8 +124,10 @@ class FileLock:
             return None
 
     def close(self) -> None:
-        """Let go of the file. Twice is harmless."""
+        """Let go of the files. Twice is harmless."""
         self.file.close()
+        if self._turnstile is not None:
+            self._turnstile.close()
 
     # --- taking -----------------------------------------------------------------------
 
@@ -136,9 +141,19 @@ class FileLock:
         if not noted[-1]:
             began_s = self._clock_s()
             self._wait_for_thread(noted, began_s, idle)
-        if not self.file.lock(wait=False):
-            self._wait_for_process(self._clock_s() if began_s < 0 else began_s, idle)
+        if self._turnstile is None:
+            self._take_file(self.file, began_s, idle)
+        else:
+            try:
+                self._take_file(self._turnstile, began_s, idle)
+                self._take_file(self.file, began_s, idle)
+            finally:
+                self._turnstile.unlock()  # harmless where it was not taken
         self.file.try_note_at(HOLDER_OFFSET, this_process_bytes())
+
+    def _take_file(self, file: OpenFile, began_s: float, idle: Idle) -> None:
+        if not file.lock(wait=False):
+            self._wait_for_process(file, self._clock_s() if began_s < 0 else began_s, idle)
 
     def _wait_for_thread(self, noted: list[bool], began_s: float, idle: Idle) -> None:
         while True:
@@ -151,24 +166,14 @@ class FileLock:
                 return
             idle(0.0)
 
-    def _wait_for_process(self, began_s: float, idle: Idle) -> None:
+    def _wait_for_process(self, file: OpenFile, began_s: float, idle: Idle) -> None:
         pause_s = _SHORTEST_PAUSE_S
-        while not self._taken_quickly():
+        while not _taken_quickly(file):
             left_s = began_s + self._timeout_s - self._clock_s()
             if left_s <= 0:
                 raise self._timed_out(began_s, self.holder())
             idle(min(left_s, pause_s))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-
-    def _taken_quickly(self) -> bool:
-        # Several tries after each pause, too: where others take it again and again, one try would
-        # hardly ever meet the moment at which it is free.
-        lock = self.file.lock
-        for _ in range(_QUICK_TRIES):
-            os.sched_yield()
-            if lock(wait=False):
-                return True
-        return False
 
     def _timed_out(self, began_s: float, holder: Holder | None) -> LockTimeout:
         waited_s = round(self._clock_s() - began_s, 3)
@@ -184,3 +189,13 @@ class FileLock:
         except BaseException:
             self.file.unlock()  # an interruption may have come before the call
             raise
+
+
+def _taken_quickly(file: OpenFile) -> bool:
+    # Several tries after each pause, too: where others take it again and again, one try would
+    # hardly ever meet the moment at which it is free.
+    for _ in range(_QUICK_TRIES):
+        os.sched_yield()
+        if file.lock(wait=False):
+            return True
+    return False

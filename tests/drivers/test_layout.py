@@ -67,7 +67,7 @@ def test_store_holds_record_files_and_what_it_says_of_itself(root, opened):
 
     own = ["alive", "journal/0000000000000001.log", "lock", "materialise", "meta.json"]
     assert files_below(root) == [
-        *(f".statestore/{name}" for name in own),
+        *(f".statestore/{name}" for name in (*own, "turnstile")),
         *("notes/a.json", "tasks/b.json"),
     ]
 

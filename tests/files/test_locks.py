@@ -441,3 +441,53 @@ def test_dead_holder_holds_nothing(lock, how):
     os.waitpid(pid, 0)
 
     assert is_free(lock)
+
+
+def test_who_has_had_a_lock_with_a_turnstile_cannot_take_it_before_those_who_wait(tmp_path):
+    def opened(**options):
+        with open_folder(str(tmp_path)) as folder:
+            files = folder.open_file("lock", create=True), folder.open_file("next", create=True)
+        return FileLock(files[0], turnstile=files[1], **options)
+
+    first, again, waiting = opened(), opened(timeout_s=0.0), opened()
+    waits, go = threading.Event(), threading.Event()
+
+    def idle(seconds):
+        waits.set()
+        assert go.wait(60)
+
+    taken = []
+
+    def wait():
+        with waiting.held(idle=idle):
+            taken.append(True)
+
+    thread = threading.Thread(target=wait)
+    with first.held():
+        thread.start()
+        assert waits.wait(60)
+    with pytest.raises(LockTimeout), again.held():
+        pass
+    assert not taken
+    go.set()
+    thread.join(60)
+
+    assert taken
+    with again.held():
+        pass
+    for one in (first, again, waiting):
+        one.close()
+
+
+def test_turnstile_is_let_go_of_when_the_waiting_ends_in_vain(tmp_path):
+    with open_folder(str(tmp_path)) as folder:
+        files = [folder.open_file(name, create=True) for name in ("lock", "next", "lock", "next")]
+    first, second = FileLock(files[0], turnstile=files[1]), FileLock(files[2], turnstile=files[3])
+    second._timeout_s = 0.0
+
+    with first.held(), pytest.raises(LockTimeout), second.held():
+        pass
+    with second.held():
+        pass
+    first.close()
+    second.close()
