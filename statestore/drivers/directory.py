@@ -30,7 +30,7 @@ from statestore.drivers.driver import (
 )
 from statestore.drivers.feed import commit_of
 from statestore.drivers.ledger import Ledger
-from statestore.drivers.opened import How, Opening, opened_again
+from statestore.drivers.opened import How, Opening, opened_again, opened_in_time
 from statestore.drivers.overlay import Fold
 from statestore.drivers.registered import DriverOptions
 from statestore.drivers.rewriting import Rewriter
@@ -114,6 +114,7 @@ class DirectoryDriver:
             lock_timeout_s=lock_timeout_s,
             tell=self._told,
         )
+        self._early: Opening | None = None
         self._opening = Opening(self._how, self.run)
         forks.note(self)
 
@@ -212,6 +213,8 @@ class DirectoryDriver:
         if self._closed:
             return
         self._closed = True
+        if self._early is not None:
+            self._early.let_go()
         self._opening.close()
 
     # --- the files --------------------------------------------------------------------
@@ -301,10 +304,14 @@ class DirectoryDriver:
     @property
     def _here(self) -> Opening:
         """What this process holds. A forked child opens its own, when it is first asked for."""
-        if self._opening.is_left and not self._closed:
+        opening = self._opening
+        if (opening.is_left or opening.is_outdated) and not self._closed:
             with self._reopening:
                 if self._opening.is_left:
                     self._opening = opened_again(self._how, self._opening, self.run)
+                elif self._opening.is_outdated:
+                    self._early = self._opening  # other threads may be reading in it
+                    self._opening = opened_in_time(self._how, self._opening, self.run)
         return self._opening
 
     @property

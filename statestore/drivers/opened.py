@@ -13,7 +13,7 @@ from statestore.drivers.catalogue import Catalogue
 from statestore.drivers.driver import Clock
 from statestore.drivers.following import Follower
 from statestore.drivers.formats import WrittenFormat
-from statestore.drivers.layout import OWN_FOLDER, read_meta
+from statestore.drivers.layout import META_FILE, OWN_FOLDER, read_meta
 from statestore.drivers.ledger import Ledger
 from statestore.drivers.overlay import Overlay
 from statestore.drivers.place import Place
@@ -70,6 +70,8 @@ class Opening:
             lock_timeout_s=how.lock_timeout_s,
         )
         self.path, self.store_id = self.place.path, self.place.meta.store_id
+        self._meta_path = os.path.join(self.path, OWN_FOLDER, META_FILE)
+        self._is_early = how.read_only and not os.path.exists(self._meta_path)
         self.stages = Stages(self.place.own)
         try:
             self.format = WrittenFormat(self.place, how.format, how.tell)
@@ -117,6 +119,11 @@ class Opening:
             None,
             follower.catch_up,
         )
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it was opened for reading before the store had been made, which it is by now."""
+        return self._is_early and os.path.exists(self._meta_path)
 
     @property
     def sequence(self) -> int:
@@ -176,6 +183,11 @@ class Opening:
             self.follower.close()
         self.stages.close()
         self.place.close()
+
+
+def opened_in_time(how: How, early: Opening, run: str) -> Opening:
+    """Open for reading, once more, a store that had not been made at the first time."""
+    return Opening(attrs.evolve(how, path=early.path), run)
 
 
 def opened_again(how: How, left: Opening, run: str) -> Opening:

@@ -123,3 +123,24 @@ def test_record_that_is_deleted_while_its_file_is_written_keeps_its_revisions(
         driver.commit([Delete(key("a"))], {})
     with closing(DirectoryDriver(tmp_path / "store")) as driver:
         assert driver.commit([put("a", n=3)], {}).revisions == {key("a"): 5}
+
+
+@pytest.mark.parametrize("there", [".statestore", "notes"])
+def test_reader_that_came_before_the_store_was_made_sees_it_all_the_same(tmp_path, there):
+    root = tmp_path / "store"
+    (root / there).mkdir(0o700, parents=True)
+    root.chmod(0o700)
+    # A folder of a kind that is known makes it a store, though nothing else is there yet.
+    (root / "tasks").mkdir(0o700)
+    reader = DirectoryDriver(root, read_only=True)
+    with closing(reader):
+        assert reader.catch_up() == 0
+        writer = DirectoryDriver(root)
+        with closing(writer), writer.held_still():
+            writer.commit([put("a", n=1)], {})
+
+            assert reader.catch_up() == 1
+            assert contents(reader) == {"a": {"id": "a", "n": 1}}
+            assert reader.store_id == writer.store_id
+            writer.commit([put("a", n=2)], {})
+            assert contents(reader) == {"a": {"id": "a", "n": 2}}
