@@ -261,7 +261,8 @@ class DirectoryDriver:
                 folder = here.place.kind(check_kind(kind))
                 if folder is None:
                     return Rewritten()
-                return Rewriter(here.place, here.catalogue, serializer).rewrite(folder)
+                rewriter = Rewriter(here.place, here.catalogue, here.overlay, serializer)
+                return rewriter.rewrite(folder)
 
     @contextmanager
     def held_still(self) -> Iterator[int]:

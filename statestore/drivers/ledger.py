@@ -114,7 +114,7 @@ class Ledger:
             place, catalogue, overlay, stages, lock, serializer, self._adopt, self.catch_up
         )
         self._materialiser = Materialiser(
-            place, catalogue, self.reader, stages, lock=lock, serializer=serializer
+            place, catalogue, overlay, self.reader, stages, lock=lock, serializer=serializer
         )
         self._background = Background(self._pass, self._tell, self._is_left)
         self._maker = CommitMaker(

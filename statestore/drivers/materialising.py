@@ -12,7 +12,7 @@ from statestore.drivers.driver import RecordFile
 from statestore.drivers.folding import encoded
 from statestore.drivers.kind_folder import KindFolder, is_own
 from statestore.drivers.names import file_stem
-from statestore.drivers.overlay import Fold
+from statestore.drivers.overlay import Fold, Overlay
 from statestore.drivers.place import Place
 from statestore.drivers.reading import Reader
 from statestore.drivers.staging import Stages
@@ -59,6 +59,7 @@ class Materialiser:
         self,
         place: Place,
         catalogue: Catalogue,
+        overlay: Overlay,
         reader: Reader,
         stages: Stages,
         *,
@@ -66,8 +67,9 @@ class Materialiser:
         serializer: Callable[[], Serializer],
     ) -> None:
         """Write files of a place. `lock` is that of the place and the catalogue."""
-        self._place, self._catalogue, self._reader = place, catalogue, reader
-        self._stages, self._lock, self._serializer = stages, lock, serializer
+        self._place, self._catalogue, self._overlay = place, catalogue, overlay
+        self._reader, self._stages = reader, stages
+        self._lock, self._serializer = lock, serializer
         self._superseded: list[tuple[Key, KindFolder, str]] = []
         self._touched: dict[str, KindFolder] = {}
 
@@ -194,7 +196,8 @@ class Materialiser:
             why = "it was edited while newer changes of the record were being saved"
             self._place.link_aside(folder.kind, record.name, why)
         elif record.envelope.revision >= fold.revision and record.key == fold.key:
-            self._catalogue.read(record)
+            if not self._overlay.is_gone(fold.key):  # by a later commit: the file has still to go
+                self._catalogue.read(record)
             return _Look(record, None, names, shows=not fold.is_gone)
         return _Look(record, None, names)
 

@@ -151,6 +151,11 @@ class Overlay:
         """Return what is not in the file of a record yet; None if its file says all."""
         return self._folds.get(key)
 
+    def is_gone(self, key: Key) -> bool:
+        """Say whether a record is deleted and its file may still be there."""
+        fold = self._folds.get(key)
+        return fold is not None and fold.is_gone
+
     @property
     def folds(self) -> Mapping[Key, Fold]:
         """All folds, to look at."""

@@ -184,8 +184,12 @@ class Reader:
         with self._lock:
             self._place.want_open()
             found = self._find(folder, stem, names) if folder else Found()
-            if found.record is not None:  # something may be committed since the names were listed
-                fold = self._overlay.get(found.record.key) or fold
+            now = self._overlay.get(found.record.key) if found.record else fold
+            if folder is not None and now is not fold:
+                # Something was committed or written since the names were listed: what goes on top
+                # of a file may be for one of another name.
+                found = self._find(folder, stem, None)
+                fold = now or fold
             return found, fold, self._noted(fold, found)
 
     def _noted(self, fold: Fold | None, found: Found) -> Known | None:

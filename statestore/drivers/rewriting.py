@@ -8,6 +8,7 @@ from statestore.drivers.catalogue import Catalogue
 from statestore.drivers.driver import Rewritten
 from statestore.drivers.folding import encoded
 from statestore.drivers.kind_folder import Found, KindFolder, checksum
+from statestore.drivers.overlay import Overlay
 from statestore.drivers.place import Place
 from statestore.drivers.refusing import refuse_unreadable
 from statestore.errors import StateStoreError
@@ -18,8 +19,11 @@ from statestore.serializers.serializer import Serializer
 class Rewriter:
     """Rewrites one kind. See `RecordFiles.rewrite`."""
 
-    def __init__(self, place: Place, catalogue: Catalogue, serializer: Serializer) -> None:
-        self._place, self._catalogue, self._serializer = place, catalogue, serializer
+    def __init__(
+        self, place: Place, catalogue: Catalogue, overlay: Overlay, serializer: Serializer
+    ) -> None:
+        self._place, self._catalogue, self._overlay = place, catalogue, overlay
+        self._serializer = serializer
         self._items = self._unchanged = self._size_bytes = 0
         self._superseded: list[str] = []
 
@@ -47,8 +51,8 @@ class Rewriter:
 
     def _rewrite(self, folder: KindFolder, name: str, found: Found) -> None:
         record = found.record
-        if record is None:
-            return
+        if record is None or self._overlay.is_gone(record.key):
+            return  # a file that has still to go: noted as one that is there, it would come back
         refuse_unreadable(record.key, name, found)
         known = self._catalogue.read(record)
         data = encoded(self._serializer, record.envelope)

@@ -1,12 +1,17 @@
 """A reader that a pass overtakes, between its look at a file and what it makes of it."""
 
+import threading
 from contextlib import closing
 
 import pytest
 
 from statestore.drivers.directory import DirectoryDriver
+from statestore.drivers.ledger import Ledger
+from statestore.drivers.materialising import Materialiser
 from statestore.drivers.reading import Reader
+from statestore.journal.journal import Journal
 from statestore.models.changes import Delete
+from statestore.serializers import get
 from statestore.testing.driver import contents, key, put
 
 
@@ -72,3 +77,67 @@ def test_revisions_go_on_without_a_gap_after_a_deletion_that_overtook_a_scan(dri
 
     assert driver.commit([put("a", n=3)], {}).revisions == {key("a"): 3}
     assert contents(driver) == {"a": {"id": "a", "n": 3}}
+
+
+# --- another process --------------------------------------------------------------------
+
+
+@pytest.fixture
+def other(driver, tmp_path):
+    with closing(DirectoryDriver(tmp_path / "store")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def rotating(monkeypatch):
+    """Let every pass begin a new segment, so that what it knows is all that is left."""
+    monkeypatch.setattr(Journal, "wants_rotation", property(lambda self: self._segment is not None))
+
+
+def created_again(tmp_path):
+    with closing(DirectoryDriver(tmp_path / "store")) as again:
+        return again.commit([put("a", n=9)], {}).revisions[key("a")]
+
+
+def test_revisions_go_on_after_a_deletion_that_overtook_a_conversion(
+    driver, other, tmp_path, rotating, monkeypatch
+):
+    true = Ledger.write_files
+
+    def write_files(self):
+        upto = true(self)
+        other.commit([Delete(key("a"))], {})
+        self.catch_up()  # the deletion is known here, and the file is there
+        return upto
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "write_files", write_files)
+        driver.rewrite("notes", get("yaml"))
+    driver.flush()
+    other.close()
+    driver.close()  # the last one says what is left
+
+    assert created_again(tmp_path) == 3
+
+
+def test_revisions_go_on_after_a_deletion_that_overtook_a_pass(
+    driver, other, tmp_path, rotating, monkeypatch
+):
+    true, done = Materialiser.write, threading.Event()
+
+    def write(self, folds):
+        if folds and not done.is_set():
+            done.set()
+            true(self, folds)  # as somebody else has who died before he could say so
+            other.commit([Delete(key("a"))], {})
+            driver.catch_up()
+        return true(self, folds)
+
+    monkeypatch.setattr(Materialiser, "write", write)
+    driver.commit([put("a", n=2)], {})
+    assert done.wait(20)
+    driver.flush()
+    other.close()
+    driver.close()  # the last one says what is left
+
+    assert created_again(tmp_path) == 4
