@@ -88,8 +88,13 @@ class Place:
             if self._own is not None and not read_only:
                 for name in (LOCK_FILE, ALIVE_FILE):
                     self._remembered(self._own, name).close()  # the journal opens it again
-                file = self._remembered(self._own, MATERIALISE_FILE)
                 turnstile = self._own.open_file(TURNSTILE_FILE, create=True)
+                try:
+                    file = self._remembered(self._own, MATERIALISE_FILE)
+                except BaseException:
+                    if turnstile is not None:
+                        turnstile.close()
+                    raise
                 self._lock = FileLock(file, timeout_s=lock_timeout_s, turnstile=turnstile)
                 with wanted_lock(self._own):
                     _try_out(self._own, file, allow_unsafe=allow_unsafe)

@@ -573,7 +573,7 @@ def test_reading_only_forgets_what_is_in_files(watched):
     writer.commit([put("a", n=2), Delete(key("b"))], {})
     assert sorted(contents(reader)) == ["a"]
     assert len(reader._opening.overlay) == 2
-    assert reader._catalogue.highest(key("b")) == 2
+    assert reader._opening.catalogue.highest(key("b")) == 2
 
     writer.flush()
     reader.catch_up()

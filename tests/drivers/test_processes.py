@@ -106,10 +106,10 @@ def test_load_beside_a_conversion_misses_nothing(tmp_path):
             finally:
                 done.set()
 
+        reader.register(TaskManager())
         thread = threading.Thread(target=convert)
         thread.start()
         seen = set()
-        reader.register(TaskManager())
         while not done.is_set():
             report = reader.load_all()
             seen.add((report.items, report.failures))
