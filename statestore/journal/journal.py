@@ -43,6 +43,7 @@ from statestore.journal.standing import (
     commits_of,
     read_and_close,
 )
+from statestore.journal.syncing import FailedElsewhere, Syncs
 
 JOURNAL_FOLDER = "journal"
 LOCK_FILE = "lock"
@@ -103,6 +104,7 @@ class Journal:
         self._taken = self._shown = b""
         self._is_hidden = False
         self._durable = 0
+        self._has_appended = False
         self._in_doubt = False
         self._lock: FileLock | None = None
         self._alive: OpenFile | None = None
@@ -112,6 +114,7 @@ class Journal:
             self._lock = FileLock(file, timeout_s=lock_timeout_s)
             self._alive = _wanted(own.open_file(ALIVE_FILE, create=True), own, ALIVE_FILE)
             self._shared = self._lock.file
+            self._syncs = Syncs(self._shared)
         except BaseException:
             self.close()
             raise
@@ -142,6 +145,8 @@ class Journal:
         only, also after a sync that failed. What is not in files yet goes to a new segment, which
         is on the disk before anybody is told.
         """
+        if alone:
+            self._syncs.forget()
         known = generations(self._folder)
         if not known:
             self._block = SharedBlock()
@@ -167,7 +172,7 @@ class Journal:
         block = SharedBlock.read(self._shared)
         if block is None:
             return self._recover(alone=False)  # a write to it has failed
-        if block.is_poisoned:
+        if block.is_poisoned or self._syncs.has_failed(max(block.generation, 1)):
             return self._recover(alone=False)  # those at work append nothing to it any more either
         self._block = block
         if not block.tail:
@@ -367,6 +372,7 @@ class Journal:
         except Uncertain as error:
             self._poison()
             raise StoreInDoubt(self._path) from error
+        self._has_appended = True
         self._tell(segment)
 
     def _tell(self, segment: Segment) -> None:
@@ -401,18 +407,22 @@ class Journal:
         if self._in_doubt:
             raise StoreInDoubt(self._path)
         try:
-            segment.file.sync_data()
-        except StorageError as error:
+            self._syncs.sync(segment.file, segment.generation, end, is_own=self._has_appended)
+        except (StorageError, FailedElsewhere) as error:
             # Never again: the system has marked the pages clean, and would say that all is well.
             self._poison()
             raise StoreInDoubt(self._path) from error
-        self._durable = end
+        self._durable, self._has_appended = end, False
 
     def _poison(self) -> None:
         self._in_doubt = True
+        generation = self._block.generation
+        self._syncs.failed(generation)
         with contextlib.suppress(StorageError):
-            self._block = attrs.evolve(self._block, poisoned=self._block.generation)
-            self._block.write(self._shared)
+            block = SharedBlock.read(self._shared) or self._block
+            if block.generation == generation:  # else others have left that segment already
+                self._block = attrs.evolve(block, poisoned=generation)
+                self._block.write(self._shared)
 
     # --- files and segments -----------------------------------------------------------
 

@@ -39,6 +39,7 @@ from statestore.journal.segments import (
     segment_name,
 )
 from statestore.journal.shared import BLOCK_BYTES, SharedBlock
+from statestore.journal.syncing import NOTES_BYTES, NOTES_OFFSET, Syncs
 from statestore.models.keys import Key
 from statestore.models.times import time_ns
 
@@ -150,6 +151,24 @@ def test_holder():
     offset, size, _ = fields["host"]
     assert data[offset : offset + int(size)].rstrip(b"\0").decode() == "näme"
     assert number(data, fields["crc"]) == zlib.crc32(data[HOLDER_OFFSET : fields["crc"][0]])
+
+
+def test_notes_of_syncs(file):
+    fields = table("two notes of syncs")
+    syncs = Syncs(file)
+    syncs.sync(file, 11, 12, is_own=True)
+    syncs.failed(13)
+    data = file.read_at(0, 1000)
+
+    assert covers(fields, NOTES_OFFSET + NOTES_BYTES)
+    assert BLOCK_BYTES <= NOTES_OFFSET == fields["failed"][0]
+    assert len(data) == NOTES_OFFSET + NOTES_BYTES <= HOLDER_OFFSET
+    names = ("failed", "synced generation", "synced")
+    assert [number(data, fields[name]) for name in names] == [13, 11, 12]
+    at = fields["failed crc"][0]
+    assert number(data, fields["failed crc"]) == zlib.crc32(data[at - 8 : at])
+    at = fields["synced generation"][0]
+    assert number(data, fields["synced crc"]) == zlib.crc32(data[at : at + 16])
 
 
 def test_name_of_a_segment():
