@@ -3,7 +3,9 @@
 import pytest
 
 from statestore.drivers.directory import DirectoryDriver
+from statestore.journal.journal import JournalOptions
 from statestore.testing.driver import DurableDriverContract
+from statestore.testing.shared_driver import SharedDriverContract
 
 
 class TestDirectory(DurableDriverContract):
@@ -25,3 +27,22 @@ class TestDirectoryOfYaml(TestDirectory):
 
 class TestDirectoryOfGzip(TestDirectory):
     format = "gzip"
+
+
+class TestOpeningsOfDirectory(SharedDriverContract):
+    format = "json"
+
+    @pytest.fixture
+    def opening(self, tmp_path):
+        return lambda: DirectoryDriver(tmp_path / "store", format=self.format)
+
+
+class TestOpeningsOfDirectoryOfYaml(TestOpeningsOfDirectory):
+    format = "yaml"
+
+
+class TestOpeningsOfDirectoryThatWriteFilesAtOnce(SharedDriverContract):
+    @pytest.fixture
+    def opening(self, tmp_path):
+        options = JournalOptions(segment_bytes=64)  # a new segment after each pass
+        return lambda: DirectoryDriver(tmp_path / "store", journal=options, materialize="now")
