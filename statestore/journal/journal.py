@@ -303,17 +303,23 @@ class Journal(Tail):
         if self._alive is None or self._lock is None or self._in_doubt:
             return
         with self._lock.held():
-            if not self._alive.lock(wait=False):
-                return
-            foreign = self.catch_up_locked()
-            segment = self._segment
-            if foreign.entries or segment is None or self._block.files_upto != self.sequence:
-                return
-            self._append([Checkpoint(self.sequence, *self._state()).to_bytes()], CHECKPOINT)
-            self.sync()
-            self._block = attrs.evolve(self._block, tail=0)
-            self._block.write(self._shared)
-            self._leave()
+            try:
+                if self._alive.lock(wait=False):
+                    self._end_locked()
+            finally:
+                # Before the lock is: an opener who has it waits for this one without a limit.
+                self._alive.unlock()
+
+    def _end_locked(self) -> None:
+        foreign = self.catch_up_locked()
+        segment = self._segment
+        if foreign.entries or segment is None or self._block.files_upto != self.sequence:
+            return
+        self._append([Checkpoint(self.sequence, *self._state()).to_bytes()], CHECKPOINT)
+        self.sync()
+        self._block = attrs.evolve(self._block, tail=0)
+        self._block.write(self._shared)
+        self._leave()
 
     def close(self) -> None:
         """Let go of all files and locks. Twice is harmless."""

@@ -43,7 +43,19 @@ class ShortWrite:
     """A write takes half of its bytes and says so, as the system may. Other calls are made."""
 
 
-Fault: TypeAlias = Fail | Stop | ShortWrite
+@attrs.frozen(eq=False)
+class Pause:
+    """The process is stopped before the call, and goes on with it when `go` is set.
+
+    Until then all its other calls wait as well, but for `close` and `unlock`. `reached` is set when
+    it has stopped.
+    """
+
+    reached: threading.Event = attrs.field(factory=threading.Event)
+    go: threading.Event = attrs.field(factory=threading.Event)
+
+
+Fault: TypeAlias = Fail | Stop | ShortWrite | Pause
 
 
 @attrs.frozen
@@ -114,6 +126,7 @@ class FaultyFiles:
         self._paths: dict[int, str] = {}
         self._written_to: set[int] = set()
         self._armed: _Armed | None = None
+        self._pause: Pause | None = None
         self.stopped = False
         self.calls: list[Call] = []
 
@@ -133,6 +146,11 @@ class FaultyFiles:
         with self._lock:
             self._armed = None
 
+    def stop(self) -> None:
+        """Let the process end now, as a `Stop` does; also where a `Pause` has stopped it."""
+        with self._lock:
+            self.stopped = True
+
     def restart(self) -> None:
         """Begin again after a `Stop`, as a new process on the same disk, without a fault.
 
@@ -140,7 +158,7 @@ class FaultyFiles:
         `release()` for those that may not have.
         """
         with self._lock:
-            self._armed, self.stopped = None, False
+            self._armed, self._pause, self.stopped = None, None, False
 
     def release(self) -> None:
         """Close all that is still open after a `Stop`, as the system does when a process ends.
@@ -305,6 +323,17 @@ class FaultyFiles:
 
     def _begun(self, call: Call) -> Call:
         """Return the call with what is to befall it; stop all calls from now on if that is it."""
+        chosen = self._chosen(call)
+        pause = self._pause
+        if pause is None:
+            return chosen
+        pause.reached.set()
+        pause.go.wait()
+        if self.stopped:
+            raise PowerOff
+        return chosen if not isinstance(chosen.fault, Pause) else call
+
+    def _chosen(self, call: Call) -> Call:
         with self._lock:
             if self.stopped:
                 raise PowerOff
@@ -317,6 +346,8 @@ class FaultyFiles:
             if not armed.sticky:
                 self._armed = None
             self.stopped = isinstance(armed.fault, Stop)
+            if isinstance(armed.fault, Pause):
+                self._pause = armed.fault
             return attrs.evolve(call, fault=armed.fault)
 
     def _note(self, call: Call) -> None:

@@ -46,6 +46,8 @@ def _open_over(options):
         allow_unsafe=options.allow_unsafe,
         modes=options.modes,
         clock=options.clock,
+        source=options.source,
+        lock_timeout_s=options.lock_timeout_s,
     )
 
 

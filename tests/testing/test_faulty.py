@@ -10,6 +10,7 @@ from statestore.files.calls import SystemFiles
 from statestore.testing.faulty import (
     Fail,
     FaultyFiles,
+    Pause,
     PowerOff,
     ShortWrite,
     Stop,
@@ -235,3 +236,34 @@ def test_close_changes_only_where_something_was_written(files, tmp_path):
     closes = files.chosen(named("close"))
 
     assert [changing(call) for call in closes] == [True, False]
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_pause_holds_all_calls_until_it_is_over(tmp_path, ends):
+    files, pause = FaultyFiles(), Pause()
+    files.mkdir(str(tmp_path / "before"), 0o700)
+    files.arm(1, pause)
+    told = []
+
+    def make(name):
+        try:
+            files.mkdir(str(tmp_path / name), 0o700)
+        except PowerOff:
+            told.append(name)
+
+    threads = [threading.Thread(target=make, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    assert pause.reached.wait(30)
+    assert [path.name for path in tmp_path.iterdir()] == ["before"]
+    assert all(thread.is_alive() for thread in threads)
+
+    if ends:
+        files.stop()
+    pause.go.set()
+    for thread in threads:
+        thread.join(30)
+
+    made = sorted(path.name for path in tmp_path.iterdir())
+    assert made == (["before"] if ends else ["before", "one", "two"])
+    assert sorted(told) == (["one", "two"] if ends else [])
