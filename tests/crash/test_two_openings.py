@@ -265,9 +265,10 @@ def ids(world):
 JOURNAL = ".statestore/journal"
 
 
+@pytest.mark.parametrize("rotates", [False, True])
 @pytest.mark.parametrize("name", ["rename", "sync"], ids=["before its name", "after its name"])
-def test_rotation_that_its_process_did_not_survive(openings, name):
-    one, other = openings(), openings()
+def test_rotation_that_its_process_did_not_survive(openings, name, rotates):
+    one, other = openings(), openings(tiny=rotates)
     add(one, "a")
     one.files.arm(
         1,
@@ -282,10 +283,16 @@ def test_rotation_that_its_process_did_not_survive(openings, name):
     add(other, "b")
     other.store.flush()
     add(other, "c")
-    assert ids(openings()) == ["a", "b", "c"]
-    for world in (one, other):
-        world.drop()
-    assert ids(openings()) == ["a", "b", "c"]
+    third = openings(tiny=rotates)
+    assert ids(third) == ["a", "b", "c"]
+    third.files.stop()
+    third.files.release()
+    other.files.stop()
+    other.files.release()
+    alone = openings()
+    assert ids(alone) == ["a", "b", "c"]
+    assert alone.store.sequence == 3
+    assert [commit.sequence for commit in alone.store.changes()] == [1, 2, 3]
 
 
 def test_opening_that_missed_two_rotations(openings):

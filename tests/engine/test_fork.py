@@ -19,7 +19,7 @@ import pytest
 
 from statestore import Manager, NotPicklable, RecordNotFound, Store, StoreClosed, StoreForked
 from statestore.engine import collecting
-from statestore.errors import Conflict, StateStoreError, StoreReplaced
+from statestore.errors import Conflict, LockTimeout, StateStoreError, StoreReplaced
 from statestore.files.folders import Folder
 from statestore.managers import ids
 from statestore.models.changes import Put
@@ -631,6 +631,21 @@ def test_fork_while_the_files_are_held_still(opened):
         assert in_child(child) == 0
     one.store.flush()
     assert one.store.stored("notes/a").document["number"] == 1
+
+
+def test_child_that_leaves_a_block_of_the_parent_lets_nobody_in(opened):
+    one, other = opened(), opened(lock_timeout_s=0.0)
+    one.notes.create(id="a")
+    one.store.save_all()
+    one.store.flush()
+    other.store.refresh()
+    block = one.store._engine.driver.record_files.held_still()
+    with block:
+        assert in_child(lambda: block.__exit__(None, None, None)) == 0
+        other.notes.create(id="b")
+        other.store.save_all()
+        with pytest.raises(LockTimeout):
+            other.store.flush()
 
 
 def test_store_in_memory_is_copied():
