@@ -158,9 +158,8 @@ class Reader:
             found = attrs.evolve(found, told=told)
         record = found.record
         if record is None:
-            # Unless it was written or removed since the overlay was looked at.
-            if fold is not None and self._overlay.get(fold.key) is fold:
-                yield self._orphan(fold)
+            if fold is not None:
+                yield from self._without_file(folder, stem, fold)
             return
         if fold is not None and fold.is_gone:
             return
@@ -172,6 +171,17 @@ class Reader:
             yield _Edit(found, Edited(record, known))
         else:
             yield self._stored(found, known)
+
+    def _without_file(
+        self, folder: KindFolder | None, stem: str, fold: Fold
+    ) -> Iterator[_Edit | Stored | Failure]:
+        """Look again where changes are known of a record that has no file."""
+        self._catch_up()  # others may have deleted it since the scan began, and removed its file
+        now = self._overlay.get(fold.key)
+        if now is fold:
+            yield self._orphan(fold)
+        elif now is not None:
+            yield from self._looked_at(folder, stem, None, now)
 
     def _look(
         self,

@@ -10,7 +10,7 @@ from statestore.drivers.ledger import Ledger
 from statestore.drivers.materialising import Materialiser
 from statestore.drivers.reading import Reader
 from statestore.journal.journal import Journal
-from statestore.models.changes import Delete
+from statestore.models.changes import Delete, Patch
 from statestore.serializers import get
 from statestore.testing.driver import contents, key, put
 
@@ -97,6 +97,27 @@ def rotating(monkeypatch):
 def created_again(tmp_path):
     with closing(DirectoryDriver(tmp_path / "store")) as again:
         return again.commit([put("a", n=9)], {}).revisions[key("a")]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_scan_that_a_deletion_overtakes_misses_no_file(
+    driver, other, overtake, monkeypatch, again
+):
+    monkeypatch.setattr(driver._ledger._background, "_run", lambda: None)  # others write the files
+    other.commit([Patch(key("a"), {"n": 2})], {})
+    driver.catch_up()
+
+    def delete():
+        other.commit([Delete(key("a"))], {})
+        other.flush()
+        if again:
+            with other.held_still():
+                other.commit([put("a", n=3)], {})
+
+    overtake("_looked_at", delete)
+    found = list(driver.scan("notes"))
+
+    assert [(one.document["n"], one.revision) for one in found] == ([(3, 4)] if again else [])
 
 
 def test_revisions_go_on_after_a_deletion_that_overtook_a_conversion(
