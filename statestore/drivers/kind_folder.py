@@ -25,6 +25,9 @@ from statestore.models.reports import Failure
 from statestore.models.times import time_ns
 from statestore.serializers import decode, known_extensions
 
+_LOOKS = 100
+"""How often a record whose file has another name each time is looked for."""
+
 
 @attrs.frozen
 class Found:
@@ -141,6 +144,24 @@ class KindFolder:
         return RecordFile(
             Key(self.kind, id), name, content.data, content.mark, envelope, serializer.name
         )
+
+    def look(self, stem: str, extension: str, names: Iterable[str] | None = None) -> Found:
+        """Do as `find`, and again where somebody has just renamed what is there.
+
+        Args:
+            names: those to begin with, if they are known.
+        """
+        found, is_empty = Found(), False
+        for _ in range(_LOOKS):
+            names = names or self.marks(stem, extension)
+            if names:
+                found = self.find(stem, names, extension)
+                if found.record is not None or found.unreadable:
+                    break
+            elif is_empty:
+                break  # once may be that it got a name that was looked at before it had it
+            is_empty, names = not names, None
+        return found
 
     def find(self, stem: str, names: Iterable[str], preferred_extension: str) -> Found:
         """Read everything under a stem and tell which file is the record's.

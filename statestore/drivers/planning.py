@@ -249,13 +249,10 @@ class Planner:
         extension = self._serializer().extension
         if known is None and batch.looks.has_none(key.kind, stem):
             return _Current()
-        marks = folder.marks(stem, extension)
-        if not marks:
+        found = folder.look(stem, extension)
+        if found.record is None and not found.unreadable:
             if known is not None and known.is_unread:
                 refuse_unknown(key, stem, folder)
-            return self._vanished(key)
-        found = folder.find(stem, marks, extension)
-        if found.record is None and not found.unreadable:
             return self._vanished(key)  # it was removed since it was seen
         if found.record is None:
             error = found.unreadable[0].error

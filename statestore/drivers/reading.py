@@ -340,17 +340,7 @@ class Reader:
             return record.envelope
 
     def _find(self, folder: KindFolder, stem: str, names: Sequence[str] | None) -> Found:
-        """Read what lies under a stem, again where somebody has just renamed it."""
-        extension = self._serializer().extension
-        found = folder.find(stem, names or folder.marks(stem, extension), extension)
-        for _ in range(_LOOKS):
-            if found.record is not None or found.unreadable:
-                break
-            marks = folder.marks(stem, extension)
-            if not marks:
-                break
-            found = folder.find(stem, marks, extension)
-        return found
+        return folder.look(stem, self._serializer().extension, names)
 
     def _merged(
         self, key: Key, fold: Fold | None, found: Found, known: Known | None

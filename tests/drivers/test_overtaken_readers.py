@@ -1,7 +1,7 @@
 """A reader that a pass overtakes, between its look at a file and what it makes of it."""
 
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -100,19 +100,18 @@ def created_again(tmp_path):
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_scan_that_a_deletion_overtakes_misses_no_file(
-    driver, other, overtake, monkeypatch, again
-):
+def test_scan_that_a_deletion_overtakes_misses_no_file(driver, other, overtake, monkeypatch, again):
     monkeypatch.setattr(driver._ledger._background, "_run", lambda: None)  # others write the files
+    held = ExitStack()
+    held.enter_context(other.held_still())
     other.commit([Patch(key("a"), {"n": 2})], {})
-    driver.catch_up()
 
     def delete():
+        held.close()
         other.commit([Delete(key("a"))], {})
         other.flush()
         if again:
-            with other.held_still():
-                other.commit([put("a", n=3)], {})
+            other.commit([put("a", n=3)], {})
 
     overtake("_looked_at", delete)
     found = list(driver.scan("notes"))
