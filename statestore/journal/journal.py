@@ -193,9 +193,15 @@ class Journal(Tail):
 
     def files_written_locked(self, upto: int) -> None:
         """Note that all commits up to a sequence are in synced record files."""
-        if upto > self._block.files_upto:
-            self._block = attrs.evolve(self._block, files_upto=upto)
+        if upto <= self._block.files_upto:
+            return
+        before = self._block
+        try:
+            self._block = attrs.evolve(before, files_upto=upto)
             self._tell_others()
+        except StorageError:
+            self._block, self._is_garbled = before, SharedBlock.read(self._shared) is None
+            raise
 
     @property
     def wants_rotation(self) -> bool:

@@ -43,6 +43,8 @@ class Tail:
         self._durable = 0
         self._has_appended = False
         self._in_doubt = False
+        self._is_garbled = False
+        """Whether this process has left half a block, when it had appended nothing."""
         self._lock: FileLock | None = None
 
     def held(self, *, idle: Idle = time.sleep) -> contextlib.AbstractContextManager[None]:
@@ -139,6 +141,12 @@ class Tail:
         if told == self._taken and not self._in_doubt and not self._block.rotating:
             return News()  # nobody else was here
         block = SharedBlock.from_bytes(told)
+        if block is None and self._is_garbled:
+            # Nobody has appended anything since, as nobody does who finds no whole block.
+            block = self._block
+            told = block.to_bytes()
+            self._shared.write_at(0, told)
+        self._is_garbled = False
         if block is None:  # a write to it has failed
             self._in_doubt = True
             raise StoreInDoubt(self._path)

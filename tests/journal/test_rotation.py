@@ -405,3 +405,47 @@ def test_damage_in_a_closed_segment_is_corruption_of_the_history_alone(opened):
     one.die()
 
     assert ids_of(opened().recovered) == ["d"]
+
+
+def test_half_a_block_of_who_has_appended_nothing_is_made_whole_again(opened):
+    files = FaultyFiles()
+    one = opened(files)
+    one.commit("a")
+    files.arm(1, Fail(errno.EDQUOT, torn=True), only=named("write_at"))
+    with pytest.raises(StorageError):
+        one.files_written()
+    files.arm(1, Fail(errno.EDQUOT), only=named("write_at"))
+    with pytest.raises(StorageError):  # not yet: the disk still refuses
+        one.commit("b")
+
+    one.commit("b")
+
+    assert not one.journal.is_in_doubt
+    one.files_written(upto=1)
+    other = opened()
+    assert ids_of(other.recovered) == ["b"]
+    other.commit("c")
+    assert one.catch_up() == [3]
+
+
+def test_half_a_block_of_another_is_never_made_whole(opened):
+    """He may have appended what he could not tell of."""
+    files, theirs = FaultyFiles(), FaultyFiles()
+    one, other = opened(files), opened(theirs)
+    one.commit("a")
+    files.arm(1, Fail(errno.EDQUOT), only=named("write_at"))
+    with pytest.raises(StorageError):
+        one.files_written()
+    # Everything but the frames fails for the other from now on.
+    theirs.arm(
+        1,
+        Fail(errno.EIO, torn=True),
+        only=lambda call: call.name == "write_at" and call.path.endswith("lock"),
+        sticky=True,
+    )
+    with pytest.raises(StoreInDoubt):
+        other.commit("b")
+    theirs.disarm()
+
+    with pytest.raises(StoreInDoubt):
+        one.commit("c")
