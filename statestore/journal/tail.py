@@ -201,7 +201,8 @@ class Tail:
         frames = segment.read_to(tail)
         if segment.chain.end != tail:
             raise CorruptJournal(segment.file.path, segment.chain.end, "a commit is damaged")
-        segment.allocated = max(segment.allocated, segment.file.size())
+        if tail > segment.allocated:  # else zeros over zeros do no harm
+            segment.allocated = segment.file.size()
         return frames
 
     # --- appending --------------------------------------------------------------------

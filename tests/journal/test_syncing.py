@@ -8,8 +8,10 @@ import pytest
 
 from statestore.errors import StoreInDoubt
 from statestore.files.calls import SystemFiles
+from statestore.journal.segments import FIRST_ALLOCATION_BYTES
 from statestore.journal.shared import BLOCK_BYTES
 from statestore.journal.syncing import NOTES_BYTES, NOTES_OFFSET, Notes
+from statestore.testing.faulty import FaultyFiles
 
 
 class Interrupted(SystemFiles):
@@ -305,3 +307,33 @@ def test_process_that_dies_in_its_sync_leaves_nothing_that_others_wait_for(opene
 
     assert other.seen == {1: "a", 2: "b"}
     assert opened().seen == {1: "a", 2: "b"}
+
+
+# --- what a catch-up costs ------------------------------------------------------------
+
+
+def test_catching_up_asks_no_size_of_a_segment_that_has_room(opened):
+    files = FaultyFiles()
+    one, other = opened(files), opened()
+    other.commit("a")
+    one.catch_up()
+    other.commit("b")
+    made = len(files.calls)
+
+    assert one.catch_up() == [2]
+
+    segment = [call.name for call in files.calls[made:] if call.path.endswith(".log")]
+    assert segment == ["read_at"]
+
+
+def test_segment_that_another_process_has_extended_is_not_extended_again(opened):
+    files = FaultyFiles()
+    one, other = opened(files), opened()
+    one.commit("a")
+    other.commit("b" * FIRST_ALLOCATION_BYTES)
+    size = other.journal._segment.file.size()
+
+    one.commit("c")
+
+    assert one.journal._segment.allocated == size == one.journal._segment.file.size()
+    assert one.seen.keys() == opened().seen.keys() == {1, 2, 3}
