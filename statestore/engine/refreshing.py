@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import attrs
 
 from statestore.drivers.driver import Driver
 from statestore.engine.flights import Flights
-from statestore.errors import RecordNotFound, StateStoreError, StoreClosed
+from statestore.errors import CorruptRecord, RecordNotFound, StateStoreError, StoreClosed
 from statestore.models.changes import Change, Commit, Delete, Patch, Put, Stored, apply_patch
 from statestore.models.keys import Key, Revision
 from statestore.models.managed import Gone, Loaded, RecordManager
@@ -35,15 +36,11 @@ class _Step:
 
 @attrs.define
 class News:
-    """What was brought in, and what was not. `kept` are the keys whose local change stays.
-
-    `items` counts records that were read because it was not known what was changed.
-    """
+    """What was brought in, and what was not. `kept` are the keys whose local change stays."""
 
     changes: list[RecordChange] = attrs.field(factory=list)
     kept: list[Key] = attrs.field(factory=list)
     failures: list[Failure] = attrs.field(factory=list)
-    items: int = 0
 
 
 class Refresher:
@@ -167,8 +164,9 @@ class Refresher:
         if not wanted:
             return
         changes: dict[Key, Change | None] = {}
-        for change in commit.changes:
-            changes[change.key] = None if change.key in changes else change
+        with contextlib.suppress(CorruptRecord):  # then each record is read whole
+            for change in commit.changes:
+                changes[change.key] = None if change.key in changes else change
         for key, revision in wanted.items():
             steps = self._steps.setdefault(key, [])
             step = _Step(commit, revision, changes.get(key))

@@ -6,7 +6,7 @@ import threading
 
 from statestore import forks
 from statestore.engine.engine import Engine
-from statestore.errors import CallbackFailed, StateStoreError, StoreClosed
+from statestore.errors import CallbackFailed, StoreClosed
 from statestore.models.reports import Failure
 
 
@@ -42,11 +42,11 @@ class Watch:
                 return
             except CallbackFailed as error:
                 self._tell(error)
-            except StateStoreError as error:
+            except Exception as error:  # noqa: BLE001 # a class of the host may raise anything
                 # Each look would meet it again until somebody has seen to it.
                 if (type(error), str(error)) != trouble:
                     trouble = type(error), str(error)
                     self._tell(error)
 
-    def _tell(self, error: StateStoreError) -> None:
+    def _tell(self, error: Exception) -> None:
         self._engine.callbacks.tell([Failure(None, "refresh", error)])

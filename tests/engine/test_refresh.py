@@ -8,6 +8,7 @@ import pytest
 from statestore import (
     CallbackFailed,
     ConfigurationError,
+    CorruptRecord,
     InTransaction,
     Manager,
     SaveFailed,
@@ -343,6 +344,28 @@ def test_kind_without_a_manager_is_left_alone(side):
     assert other.raw("sessions/s")["project_id"] == "p"
 
 
+def test_commit_that_does_not_tell_what_it_changed_is_made_up_for(side):
+    one, notes, _ = side()
+    notes.create(id="a", text="old")
+    notes.create(id="b", text="old")
+    one.save_all()
+    other, theirs, _ = side()
+    notes.update("a", text="new")
+    notes.delete("b")
+    one.save_all()
+    driver = other._engine.driver
+    changes = driver.changes
+
+    def damaged():
+        raise CorruptRecord("notes/a.json", "a change of it cannot be read")
+
+    driver.changes = lambda after: (attrs.evolve(one, made=damaged) for one in changes(after))
+
+    report = other.refresh()
+
+    assert (report.items, report.deleted, texts(theirs)) == (1, 1, {"a": "new"})
+
+
 def test_record_that_does_not_fit_is_told_once_and_stays(side, tmp_path):
     one, notes, _ = side()
     kept = notes.create(id="a", text="old")
@@ -548,7 +571,8 @@ def test_watching_ends_with_the_store_also_from_a_callback(side):
     assert not [thread for thread in threading.enumerate() if thread.name == "statestore-watch"]
 
 
-def test_watching_tells_of_a_trouble_once_and_goes_on(side, monkeypatch):
+@pytest.mark.parametrize("error", [StructureError("notes", "a", []), ZeroDivisionError("x")])
+def test_watching_tells_of_a_trouble_once_and_goes_on(side, monkeypatch, error):
     one, notes, _ = side()
     other, theirs, _ = side()
     failures, seen = [], threading.Event()
@@ -560,7 +584,7 @@ def test_watching_tells_of_a_trouble_once_and_goes_on(side, monkeypatch):
     def failing():
         looks.append(None)
         if len(looks) < 20:
-            raise StructureError("notes", "a", [])
+            raise error
         enough.set()
         return catch_up()
 
@@ -571,7 +595,7 @@ def test_watching_tells_of_a_trouble_once_and_goes_on(side, monkeypatch):
     one.save_all()
 
     assert seen.wait(LIMIT_S)
-    assert [(one.operation, type(one.error)) for one in failures] == [("refresh", StructureError)]
+    assert [(one.operation, one.error) for one in failures] == [("refresh", error)]
     assert "a" in theirs
 
 
