@@ -139,3 +139,42 @@ def test_second_opening_waits_for_the_first_to_write(tmp_path):
             thread.join(60)
 
         assert one.load_all().items == 100
+
+
+RESUMED = """
+    import os, sys
+    from statestore import Store
+    from statestore.managers import TaskManager
+
+    store = Store(sys.argv[1], source=sys.argv[2])
+    tasks = store.register(TaskManager())
+    store.load_all()
+    for number in range(4):
+        if str(number) not in tasks:
+            tasks.create(str(number), id=str(number))
+    store.save_all()
+    for task in tasks.all():
+        if task.assigned_to is None:
+            tasks.modify(task.id, lambda task: type(task)(id=task.id, assigned_to=sys.argv[2]))
+            if sys.argv[3] == task.id:
+                os._exit(9)  # no file of it is written, nothing is closed
+    store.close()
+"""
+
+
+def test_work_of_a_dead_process_is_kept_and_gone_on_with(tmp_path):
+    script = tmp_path / "work.py"
+    script.write_text(textwrap.dedent(RESUMED))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def work(name, dies_after):
+        command = [sys.executable, str(script), str(tmp_path / "store"), name, dies_after]
+        return subprocess.run(command, env=environment, timeout=60).returncode
+
+    assert [work("first", "1"), work("second", "2"), work("third", "")] == [9, 9, 0]
+
+    with Store(tmp_path / "store") as store:
+        tasks = store.register(TaskManager())
+        store.load_all()
+        done = {task.id: task.assigned_to for task in tasks}
+    assert done == {"0": "first", "1": "first", "2": "second", "3": "third"}

@@ -155,6 +155,44 @@ def test_threads_of_two_openings_count_every_one(side, running):
         thread.result()
 
     assert stored(one) == 150
+    assert one.stored("counters/n").revision == 151
+
+
+def test_task_is_claimed_by_one_of_many(side, running):
+    """Whoever looks and changes in one step cannot run what another runs already."""
+    one, _ = side()
+    tasks = one.register(TaskManager())
+    for number in range(10):
+        tasks.create(str(number), id=str(number))
+    one.save_all()
+
+    class Taken(Exception):
+        pass
+
+    def worker(name):
+        store, _ = side()
+        own, mine = store.register(TaskManager()), []
+
+        def claim(task):
+            if task.assigned_to is not None:
+                raise Taken
+            return attrs.evolve(task, assigned_to=name)
+
+        for number in range(10):
+            try:
+                own.modify(str(number), claim)
+            except Taken:
+                continue
+            mine.append(str(number))
+        return mine
+
+    workers = [running(lambda name=name: worker(name)) for name in ("ada", "bob", "cy")]
+    claimed = {name: one.result() for name, one in zip(("ada", "bob", "cy"), workers, strict=True)}
+
+    assert sorted(id for ids in claimed.values() for id in ids) == sorted(map(str, range(10)))
+    one.refresh()
+    for name, ids in claimed.items():
+        assert {tasks[id].assigned_to for id in ids} <= {name}
 
 
 def test_added_items_of_others_do_not_hide_from_the_function(side):
