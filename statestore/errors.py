@@ -304,6 +304,11 @@ class Conflict(StateStoreError):
         self.kind, self.id, self.expected, self.found = kind, id, expected, found
         self.in_memory, self.fields = in_memory, tuple(fields)
 
+    @property
+    def key(self) -> str:
+        """The key of the record, as `Store.raw` takes it: "kind/id"."""
+        return f"{self.kind}/{self.id}"
+
     def __str__(self) -> str:
         if self.in_memory:
             return (

@@ -112,6 +112,7 @@ def test_stale_write_is_refused_with_both_revisions(two):
     error = raised.value.report.failures[0].error
     assert isinstance(error, Conflict)
     assert (error.kind, error.id, error.expected, error.found) == ("notes", "a", 1, 2)
+    assert one.store.raw(error.key)["text"] == "theirs"
     assert stored(one) == {"a": "theirs"}
     assert one.store.unsaved == (A,)
 
