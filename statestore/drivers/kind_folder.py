@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -27,6 +28,13 @@ from statestore.serializers import decode, known_extensions
 
 _LOOKS = 100
 """How often a record whose file has another name each time is looked for."""
+
+_LISTINGS = 4
+_IN_ONE_PART = 200
+"""So many names fit into one call of the system, which nobody can come between."""
+
+_TICK_NS = 20_000_000
+"""Changes that follow each other so soon may leave a folder the same time."""
 
 
 @attrs.frozen
@@ -72,10 +80,28 @@ class KindFolder:
     def __init__(self, kind: str, folder: Folder) -> None:
         self.kind, self.folder = kind, folder
 
+    def names(self) -> list[str]:
+        """Return the names of all that is in the folder, sorted.
+
+        The system reads a large folder in parts. A file that another process gives a new name
+        meanwhile may be in none of them: not any more under the old one, nor yet under the new one.
+        So a folder that has changed is read again, and what was there at one of the times counts.
+        """
+        names: set[str] = set()
+        for _ in range(_LISTINGS):
+            before_ns = self.folder.status().st_mtime_ns
+            is_recent = time.time_ns() - before_ns < _TICK_NS
+            names.update(listed := self.folder.names())
+            if len(listed) <= _IN_ONE_PART:
+                break
+            if not is_recent and self.folder.status().st_mtime_ns == before_ns:
+                break
+        return sorted(names)
+
     def stems(self) -> Iterator[tuple[str, list[str]]]:
         """Yield each stem of a record's file with the names that have it, sorted."""
         grouped: dict[str, list[str]] = {}
-        for name in self.folder.names():
+        for name in self.names():
             stem = stem_of(name)
             if stem is not None:
                 grouped.setdefault(stem, []).append(name)

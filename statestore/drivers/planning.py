@@ -71,7 +71,7 @@ class Looks:
         for kind in kinds:
             folder = self.folder(kind)
             if folder is not None and kind not in self._stems:
-                self._stems[kind] = frozenset(map(stem_of, folder.folder.names()))
+                self._stems[kind] = frozenset(map(stem_of, folder.names()))
 
     def has_none(self, kind: str, stem: str) -> bool:
         """Say whether it is known that a kind has no file of this stem."""

@@ -1,5 +1,6 @@
 """Files that another process gives another name, in the moment in which they are looked for."""
 
+import os
 from contextlib import closing
 
 import pytest
@@ -59,3 +60,40 @@ def test_change_of_it_goes_on_from_its_revision(driver, renamed_in_between):
 
     assert commit.revisions == {key("a"): 2}
     assert contents(driver) == {"a": {"id": "a", "n": 2}}
+
+
+@pytest.fixture
+def many(tmp_path, other):
+    """More files than the system lists in one call, and a record of each."""
+    other.commit([put(f"r{number:03}") for number in range(300)], {})
+    other.flush()
+    os.utime(tmp_path / "store" / "notes", (1, 1))  # as if nothing had happened for long
+
+
+@pytest.fixture
+def renamed_in_a_listing(other, monkeypatch):
+    """Let a listing end without a file that was renamed from what it had still to what it had."""
+    true, done = Folder.names, []
+
+    def names(self):
+        found = true(self)
+        if self.path.endswith("notes") and not done:
+            done.append(found.remove("a.yaml"))
+            other.rewrite("notes", get("json"))
+        return found
+
+    monkeypatch.setattr(Folder, "names", names)
+    yield
+    assert done
+
+
+def test_scan_of_many_misses_none(driver, many, renamed_in_a_listing):
+    assert len(contents(driver)) == 301
+
+
+def test_save_of_many_misses_none(driver, many, renamed_in_a_listing):
+    keys = [key("a"), *(key(f"r{number:03}") for number in range(300))]
+
+    commit = driver.commit([Delete(one) for one in keys], dict.fromkeys(keys, 1))
+
+    assert commit.revisions == dict.fromkeys(keys, 2)
