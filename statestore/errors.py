@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
@@ -36,10 +36,17 @@ class ReportLike(Protocol):
     def failures(self) -> Sequence[FailureLike]: ...
 
 
-def _listed(failures: Sequence[FailureLike], limit: int = 3) -> str:
-    shown = "; ".join(str(failure) for failure in failures[:limit])
+def _listed(
+    failures: Sequence[FailureLike], limit: int = 3, *, tell: Callable[[FailureLike], str] = str
+) -> str:
+    shown = "; ".join(tell(failure) for failure in failures[:limit])
     more = len(failures) - limit
     return f"{shown}; and {more} more" if more > 0 else shown
+
+
+def _seen(failure: FailureLike) -> str:
+    error = failure.error
+    return error.seen if isinstance(error, Conflict) else str(failure)
 
 
 def counted(count: int, what: str) -> str:
@@ -309,13 +316,12 @@ class Conflict(StateStoreError):
         """The key of the record, as `Store.raw` takes it: "kind/id"."""
         return f"{self.kind}/{self.id}"
 
-    def __str__(self) -> str:
+    @property
+    def seen(self) -> str:
+        """What was found, without what to do about it: that depends on who made the change."""
         if self.in_memory:
-            return (
-                f"record {_key(self.kind, self.id)} was changed by somebody else after the "
-                "transaction first wrote it; repeat the transaction"
-            )
-        if self.expected == self.found:
+            seen = "was changed by somebody else after the transaction first wrote it"
+        elif self.expected == self.found:
             seen = f"was edited on disk after revision {self.expected}"
         elif not self.expected:
             seen = f"exists in the store already, at revision {self.found}"
@@ -325,11 +331,13 @@ class Conflict(StateStoreError):
             seen = f"is at revision {self.found}, not {self.expected} as it was read"
         if self.fields:
             seen += f", and both changes have set {', '.join(self.fields)}"
-        return (
-            f"record {_key(self.kind, self.id)} {seen}; take in what is stored with "
-            "load_all(discard=True) and repeat the change, save with on_conflict='mine' or "
-            "'merge', or change it with modify()"
-        )
+        return f"record {_key(self.kind, self.id)} {seen}"
+
+    def __str__(self) -> str:
+        if self.in_memory:
+            return f"{self.seen}; repeat the transaction"
+        ways = "'mine' or 'theirs'" if self.fields else "'mine', 'theirs' or 'merge'"
+        return f"{self.seen}; save with on_conflict={ways}, or change it with modify()"
 
 
 class StaleRecord(Conflict):
@@ -343,11 +351,14 @@ class StaleRecord(Conflict):
         super().__init__(kind, id, revision, revision, in_memory=True)
         self.args = kind, id, revision
 
+    @property
+    def seen(self) -> str:
+        """What was found, without what to do about it."""
+        name = _key(self.kind, self.id)
+        return f"record {name} was made from an older state than the present one"
+
     def __str__(self) -> str:
-        return (
-            f"record {_key(self.kind, self.id)} was made from an older state than the present one; "
-            "read it again and repeat the change"
-        )
+        return f"{self.seen}; read it again and repeat the change"
 
 
 class CorruptRecord(StateStoreError):
@@ -582,7 +593,7 @@ class UnsafeStore(StateStoreError):
 class StoreReplaced(StateStoreError):
     """The folder of an open store was moved or removed, or another one has its place.
 
-    `reason` says which. What was opened goes on being read; nothing more is written to it.
+    `reason` says which. What is in memory stays there; nothing more is written or loaded.
     """
 
     exit_code = 6
@@ -594,7 +605,7 @@ class StoreReplaced(StateStoreError):
     def __str__(self) -> str:
         return (
             f"store {self.path!r}: {self.reason} since it was opened; nothing was written; "
-            "open the store again"
+            "when the right one is in its place, open the store again"
         )
 
 
@@ -860,7 +871,10 @@ class TransactionFailed(StateStoreError):
         super().__init__(self.failures)
 
     def __str__(self) -> str:
-        return f"the transaction was rolled back: {_listed(self.failures)}"
+        again = any(isinstance(failure.error, Conflict) for failure in self.failures)
+        return f"the transaction was rolled back: {_listed(self.failures, tell=_seen)}" + (
+            "; take in what is stored with refresh(), and repeat the transaction" if again else ""
+        )
 
 
 class InTransaction(StateStoreError):
