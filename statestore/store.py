@@ -15,7 +15,7 @@ from statestore.engine.configuration import read_configuration
 from statestore.engine.engine import Engine
 from statestore.engine.opening import folder_of, open_driver
 from statestore.engine.transactions import Transaction
-from statestore.errors import ConfigurationError, FilesBehind, NotPicklable
+from statestore.errors import ConfigurationError, FilesBehind, NotPicklable, StoreClosed
 from statestore.managers.manager import Manager
 from statestore.models.changes import Commit, Stored
 from statestore.models.configuration import AUTOSAVE_MODES, CONFLICT_POLICIES, Configuration
@@ -50,6 +50,8 @@ from statestore.services.watching import Watch
 M = TypeVar("M", bound=Manager[Any])
 
 _SOURCE_LIMIT = 200
+
+_LONGEST_INTERVAL_S = 86_400
 
 
 class Store:
@@ -164,7 +166,7 @@ class Store:
                 "theirs" or "merge"; by default what the store does. `report.resolved` tells of it.
         Raises:
             SaveFailed: some records were not saved. They stay unsaved, the others are durable.
-            ReadOnlyStore, StoreClosed: as they say.
+            LockTimeout, StoreReplaced, ReadOnlyStore, StoreClosed: nothing was saved.
             CallbackFailed: a callback raised; the save is complete.
         """
         return self._engine.save(strict=strict, policy=_checked_policy(on_conflict))
@@ -206,7 +208,8 @@ class Store:
         taken in at once, as one commit has left it. Records with unsaved changes stay as they are
         and are in `report.kept`; saving them meets a `Conflict`. `report.changes` tells what became
         of which record, by whom. `on_load` is called where something has changed. It waits for no
-        writer. Kinds that were never loaded are loaded whole.
+        writer. Kinds that were never loaded are loaded whole, and then nothing of them is in
+        `report.changes`.
 
         Raises:
             StoreReplaced: the folder of the store is not the one any more that was opened.
@@ -223,12 +226,16 @@ class Store:
         of the first. It does not go on in a forked child.
 
         Raises:
-            ConfigurationError: the interval is no number of seconds above 0.
+            ConfigurationError: the interval is no number of seconds above 0, up to 86,400.
+            StoreClosed: as it says.
         """
         if isinstance(interval_s, bool) or not isinstance(interval_s, int | float):
             raise ConfigurationError("interval_s", "it is a number of seconds")
-        if not 0 < interval_s < float("inf"):
-            raise ConfigurationError("interval_s", "it is above 0")
+        if not 0 < interval_s <= _LONGEST_INTERVAL_S:
+            reason = f"it is above 0, at most {_LONGEST_INTERVAL_S:,}"
+            raise ConfigurationError("interval_s", reason)
+        if self._closed:
+            raise StoreClosed(self.path)
         self._stop_watching()
         watch = self._watch = Watch(self._engine, interval_s)
         return Handle(watch.stop)

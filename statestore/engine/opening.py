@@ -74,7 +74,7 @@ def _timeout_s(configuration: Configuration, lock_timeout_s: float | None) -> fl
     try:
         return check_lock_timeout(lock_timeout_s)
     except ValueError as error:
-        raise ConfigurationError("lock_timeout_s", str(error)) from error
+        raise ConfigurationError("Store", str(error)) from error
 
 
 def _split(target: str | os.PathLike[str]) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from statestore import (
     Manager,
     SaveFailed,
     Store,
+    StoreClosed,
     StructureError,
 )
 from statestore.drivers.memory import MemoryDriver
@@ -599,9 +600,17 @@ def test_watching_tells_of_a_trouble_once_and_goes_on(side, monkeypatch, error):
     assert "a" in theirs
 
 
-@pytest.mark.parametrize("interval", [0, -1, float("inf"), float("nan"), "1", True])
+@pytest.mark.parametrize("interval", [0, -1, 1e12, float("inf"), float("nan"), "1", True])
 def test_interval_that_is_none_is_refused(side, interval):
     one, *_ = side()
 
     with pytest.raises(ConfigurationError, match="interval_s"):
         one.watch(interval)
+
+
+def test_closed_store_is_not_watched(side):
+    one, *_ = side()
+    one.close()
+
+    with pytest.raises(StoreClosed):
+        one.watch()
