@@ -16,7 +16,7 @@ class Failure:
     """One thing that an operation could not do: which record, doing what, and why.
 
     `key` is None where no single record is concerned. `operation` is the verb: save, load, convert,
-    backup, restore, import, verify, recover, salvage.
+    backup, restore, import, verify, recover, salvage, refresh; materialise: writing record files.
     """
 
     key: Key | None
