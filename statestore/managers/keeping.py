@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-import attrs
 import orjson
 
 from statestore import forks
@@ -20,6 +19,7 @@ from statestore.errors import (
     StructureError,
 )
 from statestore.managers.codec import Codec, codec_of
+from statestore.managers.saved import Based, Saved
 from statestore.managers.shapes import Misfit
 from statestore.models.changes import Delete, Patch, Put, Stored
 from statestore.models.documents import FrozenDict, dumps_checked
@@ -37,21 +37,6 @@ class Record(Protocol):
 
 
 R = TypeVar("R", bound=Record)
-
-
-@attrs.frozen
-class Saved:
-    """What is known to be stored of a record.
-
-    `token` is the record itself where it cannot change, else a digest of its document. `is_exact`
-    says that the stored document is what is written of it now, with unknown fields if
-    `has_unknown`: then a patch is enough.
-    """
-
-    token: object
-    revision: Revision
-    is_exact: bool = False
-    has_unknown: bool = False
 
 
 class Keeper(Generic[R]):
@@ -103,7 +88,8 @@ class Keeper(Generic[R]):
             if among is not None:
                 ids = ids.intersection(among)
             for id in sorted(ids.difference(besides)):
-                one = self._tried(id, self._live.get(id), self._unknown.get(id), failures)
+                based = Based(self._saved.get(id), self._unknown.get(id))
+                one = self._tried(id, self._live.get(id), based, failures)
                 if one is not None:
                     pending.append(one)
                 elif not failures or failures[-1].key != Key(self.kind, id):
@@ -125,8 +111,8 @@ class Keeper(Generic[R]):
             for id in workspace.written:
                 self._landings[id] = landing
             for id, record in workspace.written.items():
-                live = self._live.get(id)
-                if record is live:
+                live, based = self._live.get(id), workspace.based.get(id)
+                if record is live and based is None:
                     continue
                 if workspace.seen[id] is not live:
                     saved = self._saved.get(id)
@@ -135,7 +121,9 @@ class Keeper(Generic[R]):
                     failures.append(Failure(Key(self.kind, id), "save", error))
                     continue
                 unknown = None if id in workspace.made else self._unknown.get(id)
-                one = self._tried(id, record, unknown, failures)
+                if based is None:
+                    based = Based(self._saved.get(id), unknown)
+                one = self._tried(id, record, based, failures)
                 if one is not None:
                     pending.append(one)
         return pending, failures
@@ -144,7 +132,8 @@ class Keeper(Generic[R]):
         """See `RecordManager.publish`."""
         with self._lock:
             for id, record in workspace.written.items():
-                if record is self._live.get(id):
+                based: Based | None = workspace.based.get(id)
+                if record is self._live.get(id) and based is None:
                     continue
                 self._touched.add(id)
                 if record is None or id in workspace.made:
@@ -152,6 +141,8 @@ class Keeper(Generic[R]):
                     self._unknown.pop(id, None)
                 if record is not None:
                     self._live[id] = record
+                if based is not None:
+                    self._rebase(id, based)
             for pending, revision in done:
                 self.saved(pending, revision)
             for id in workspace.written:
@@ -276,12 +267,12 @@ class Keeper(Generic[R]):
         self,
         id: str,
         record: R | None,
-        unknown: Mapping[str, Any] | None,
+        based: Based,
         failures: list[Failure],
     ) -> Pending | None:
         """Return the change that makes `record` the stored one; note why it cannot be."""
         try:
-            return self._pending_one(id, record, unknown)
+            return self._pending_one(id, record, based)
         except StateStoreError as error:
             failures.append(Failure(Key(self.kind, id), "save", error))
         except Exception as error:  # noqa: BLE001 # a class of the host may raise anything
@@ -290,11 +281,9 @@ class Keeper(Generic[R]):
             failures.append(Failure(Key(self.kind, id), "save", refused))
         return None
 
-    def _pending_one(
-        self, id: str, record: R | None, unknown: Mapping[str, Any] | None
-    ) -> Pending | None:
+    def _pending_one(self, id: str, record: R | None, based: Based) -> Pending | None:
         key = Key(self.kind, id)
-        saved = self._saved.get(id)
+        saved, unknown = based.saved, based.unknown
         if record is None:
             return None if saved is None else Pending(Delete(key), saved.revision, None)
         if saved is not None and saved.token is record:
@@ -326,6 +315,20 @@ class Keeper(Generic[R]):
             return None  # it was deleted and made anew, without the fields that nobody knows
         old = cast(R, saved.token)
         return self._codec.patch(key, old, record, check=self._wants_round_trip)
+
+    def _rebase(self, id: str, based: Based) -> None:
+        """Note what others have stored of a record that is just saved over it."""
+        saved = based.saved
+        if saved is None:
+            self._saved.pop(id, None)
+        else:
+            self._saved[id] = saved
+        if based.unknown:
+            self._unknown[id] = based.unknown
+        else:
+            self._unknown.pop(id, None)
+        if self._live.get(id) is (None if saved is None else saved.token):
+            self._touched.discard(id)
 
     def _has_unknown(self, pending: Pending) -> bool:
         if isinstance(pending.change, Put):

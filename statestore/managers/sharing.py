@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from statestore.errors import InvalidRecord
-from statestore.managers.keeping import Keeper, R, Saved
+from statestore.managers.keeping import Keeper, R
 from statestore.managers.merging import merged, only_adds
+from statestore.managers.saved import Based, Saved
 from statestore.models.changes import Patch
 from statestore.models.documents import FrozenDict
 from statestore.models.keys import Revision, check_id
@@ -76,7 +77,7 @@ class Sharer(Keeper[R]):
         if policy != "error":
             return policy != "never"
         mine = self._live.get(id) if workspace is None else workspace.written.get(id)
-        base = self._base(self._saved.get(id))
+        base = self._base_within(workspace, id)
         return base is not None and mine is not None and only_adds(base, mine)
 
     def settle(self, id: str, stored: Loaded | None, policy: str) -> str:
@@ -108,27 +109,17 @@ class Sharer(Keeper[R]):
         """See `RecordManager.settle_within`."""
         if policy == "theirs":
             raise Unmergeable  # a part of a transaction cannot be given up
-        while True:
-            with self._lock:
-                saved, live = self._saved.get(id), self._live.get(id)
-            mine = workspace.written[id]
-            how, record = self._settled(self._base(saved), mine, stored, policy)
-            with self._lock:
-                if self._saved.get(id) is not saved or self._live.get(id) is not live:
-                    continue
-                if self._is_clean(id, saved, live):
-                    live = None if stored is None else cast(R, stored.record)
-                    workspace.seen[id] = live
-                    if live is None:
-                        self._live.pop(id, None)
-                    else:
-                        self._live[id] = live
-                    self._note_stored(id, stored)
-                else:
-                    self._note_stored(id, stored)
-                    self._touched.add(id)
-                workspace.written[id] = record
-                return how
+        with self._lock:
+            base, unknown = self._base_within(workspace, id), self._unknown.get(id)
+        how, record = self._settled(base, workspace.written[id], stored, policy)
+        # Not in memory, as long as it is not known that the transaction is made: what is unsaved
+        # there was not made of what others have stored.
+        if stored is None:
+            workspace.based[id] = Based(None, unknown)  # it is made again as it was
+        else:
+            workspace.based[id] = Based(_saved(stored), FrozenDict(stored.unknown))
+        workspace.written[id] = record
+        return how
 
     # --- inside -----------------------------------------------------------------------
 
@@ -138,21 +129,23 @@ class Sharer(Keeper[R]):
             return None
         return cast(R, saved.token)
 
+    def _base_within(self, workspace: Workspace[R] | None, id: str) -> R | None:
+        based: Based | None = None if workspace is None else workspace.based.get(id)
+        return self._base(self._saved.get(id) if based is None else based.saved)
+
     def _is_clean(self, id: str, saved: Saved | None, live: R | None) -> bool:
         if self._codec.is_immutable:
             return live is (None if saved is None else saved.token)
         if saved is None or live is None:
             return saved is None and live is None
-        return self._tried(id, live, self._unknown.get(id), []) is None
+        return self._tried(id, live, Based(saved, self._unknown.get(id)), []) is None
 
     def _note_stored(self, id: str, stored: Loaded | None) -> None:
         """Note what others have stored of a record. Whoever calls sees to the live one."""
         if stored is None:
             self._saved.pop(id, None)
         else:
-            self._saved[id] = Saved(
-                stored.token, stored.revision, stored.is_exact, bool(stored.unknown)
-            )
+            self._saved[id] = _saved(stored)
         if stored is not None and stored.unknown:
             self._unknown[id] = FrozenDict(stored.unknown)
         else:
@@ -194,3 +187,7 @@ class Sharer(Keeper[R]):
         check_id(record.id)
         if id is not None and record.id != id:
             raise InvalidRecord(self.kind, id, "the id of a record cannot be changed")
+
+
+def _saved(stored: Loaded) -> Saved:
+    return Saved(stored.token, stored.revision, stored.is_exact, bool(stored.unknown))

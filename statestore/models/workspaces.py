@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -15,16 +15,18 @@ class Workspace(Generic[R]):
     """The writes of a transaction to one kind.
 
     `written` maps ids to records, None for one that was deleted. `seen` has what everybody saw of
-    each id when it was first written, None for nothing. `made` are the ids that were added.
+    each id when it was first written, None for nothing. `made` are the ids that were added. `based`
+    has, where a conflict was settled, what others have stored: the manager's own note of that.
     """
 
     written: dict[str, R | None] = attrs.field(factory=dict)
     seen: dict[str, R | None] = attrs.field(factory=dict)
     made: set[str] = attrs.field(factory=set)
+    based: dict[str, Any] = attrs.field(factory=dict)
 
     def copy(self) -> Workspace[R]:
         """Return one that can be changed without changing this one."""
-        return Workspace(dict(self.written), dict(self.seen), set(self.made))
+        return Workspace(dict(self.written), dict(self.seen), set(self.made), dict(self.based))
 
     def put(self, id: str, record: R | None, seen: R | None, *, anew: bool = False) -> None:
         """Note a write; `seen` counts at the first one of an id. `anew` puts it at the end."""

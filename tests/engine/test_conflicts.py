@@ -575,6 +575,59 @@ def test_transaction_over_an_unsaved_change_that_was_overtaken(two):
     assert other.notes["a"] == Note("a", "mine", "within")
 
 
+def test_unsaved_change_below_a_transaction_that_fails_was_not_made_from_theirs(two):
+    """One record could be settled, another not: nothing is as if the first one had been."""
+    one, other = two(text="base")
+    one.notes.create(id="b", text="base")
+    one.store.save_all(on_conflict="theirs")
+    other.store.refresh()
+    other.notes.update("a", more="theirs")
+    other.notes.update("b", text="theirs")
+    other.store.save_all()
+    one.notes.update("a", text="unsaved")
+
+    with pytest.raises(TransactionFailed), one.store.transaction(on_conflict="merge"):
+        one.notes.update("a", text="within")
+        one.notes.update("b", text="within")
+
+    assert one.notes["a"].text == "unsaved"
+    with pytest.raises(SaveFailed):
+        one.store.save_all()
+    assert one.store.raw("notes/a")["more"] == "theirs"
+    assert {change.key.id for change in one.store.refresh().changes} == {"b"}
+
+
+@pytest.mark.parametrize("what", ["create", "delete"])
+def test_unknown_fields_stay_where_a_transaction_is_settled(side, tmp_path, what):
+    @attrs.frozen
+    class Longer:
+        id: str
+        text: str = ""
+        more: str = ""
+        newer: str = ""
+
+    one = side()
+    with Store(tmp_path / "store") as store:
+        longer = store.register(Manager("notes", Longer))
+        longer.create(id="a", text="theirs", newer="kept")
+        store.save_all()
+        if what == "delete":
+            one.store.refresh()
+            longer.delete("a")
+
+    with one.store.transaction(on_conflict="mine"):
+        if what == "create":
+            one.notes.create(id="a", text="mine")
+        else:
+            one.notes.update("a", text="mine")
+
+    expected = {"id": "a", "text": "mine", "more": "", "newer": "kept"}
+    assert one.store.raw("notes/a") == expected
+    one.notes.update("a", text="again")
+    one.store.save_all()
+    assert one.store.raw("notes/a") == {**expected, "text": "again"}
+
+
 # --- replace --------------------------------------------------------------------------
 
 
