@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from statestore.drivers.driver import Clock, Driver
 from statestore.engine.collecting import collector_paused
 from statestore.engine.flights import Flights
-from statestore.engine.loading import read
+from statestore.engine.loading import Read, read
 from statestore.engine.refreshing import News, Refresher
 from statestore.engine.settling import Settler
 from statestore.errors import Conflict, HistoryPruned, RecordNotFound
-from statestore.models.keys import Key
+from statestore.models.keys import Key, Revision
 from statestore.models.managed import RecordManager
 from statestore.models.reports import Failure, LoadReport
 
@@ -57,7 +57,8 @@ class Intake:
             with collector_paused(all_stay=True):
                 found = read(self._driver, chosen, failures, notes)
             kept = [key for one in found for key in one.adopt(discard=discard)]
-            self._refresher.loaded([one.manager.kind for one in found], before, kept)
+            kinds_read = [one.manager.kind for one in found]
+            self._refresher.loaded(kinds_read, before, _overtaken(found, kept), failures)
             try:
                 # What was committed while one was reading, or a transaction could be half here.
                 news = self._refresher.bring_in(kinds)
@@ -102,7 +103,7 @@ class Intake:
             return LoadReport(
                 path=self._driver.path,
                 format=self._format(),
-                items=len(news.changes) - deleted + (loaded.items if loaded else 0),
+                items=len(news.changes) - deleted + news.items + (loaded.items if loaded else 0),
                 size_bytes=loaded.size_bytes if loaded else 0,
                 timestamp=self._clock(),
                 duration_s=time.monotonic() - started,
@@ -122,7 +123,8 @@ class Intake:
             Conflict: that change contradicts what is stored.
             StateStoreError: the record cannot be read.
         """
-        if self._refresher.is_current(self._driver.catch_up()) or self._is_renewed(key):
+        is_current = self._refresher.is_current(self._driver.catch_up())
+        if (is_current and not self._refresher.is_unread(key)) or self._is_renewed(key):
             return
         known = self._managers[key.kind].known(key.id)
         conflict = Conflict(key.kind, key.id, known, self._found(key))
@@ -146,3 +148,15 @@ class Intake:
             return self._driver.read(key).revision
         except RecordNotFound:
             return 0
+
+
+def _overtaken(found: Iterable[Read], kept: Iterable[Key]) -> dict[Key, Revision]:
+    """Return which records that were kept are stored otherwise by now, and at which revision."""
+    read = {one.manager.kind: one for one in found}
+    overtaken: dict[Key, Revision] = {}
+    for key in kept:
+        one = read[key.kind]
+        known, stored = one.manager.known(key.id), one.loaded.get(key.id)
+        if key.id not in one.unread and known != (0 if stored is None else stored.revision):
+            overtaken[key] = known + 1 if stored is None else stored.revision
+    return overtaken

@@ -9,7 +9,13 @@ import attrs
 
 from statestore.drivers.driver import Driver
 from statestore.engine.flights import Flights
-from statestore.errors import CorruptRecord, RecordNotFound, StateStoreError, StoreClosed
+from statestore.errors import (
+    CorruptRecord,
+    RecordNotFound,
+    StateStoreError,
+    StorageError,
+    StoreClosed,
+)
 from statestore.models.changes import Change, Commit, Delete, Patch, Put, Stored, apply_patch
 from statestore.models.keys import Key, Revision
 from statestore.models.managed import Gone, Loaded, RecordManager
@@ -34,9 +40,25 @@ class _Step:
     change: Change | None
 
 
+@attrs.frozen
+class _Left:
+    """What others have made of a record that was not taken in: the last revision that is known.
+
+    `commit` is None where it was met by reading, not in the feed. `again`: to be read again,
+    with the next news, though nobody has changed it.
+    """
+
+    revision: Revision
+    commit: Commit | None
+    again: bool = True
+
+
 @attrs.define
 class News:
-    """What was brought in, and what was not. `kept` are the keys whose local change stays."""
+    """What was brought in, and what was not. `kept` are the keys whose local change stays.
+
+    `items` counts records that were brought in without it being known who has changed them.
+    """
 
     changes: list[RecordChange] = attrs.field(factory=list)
     kept: list[Key] = attrs.field(factory=list)
@@ -57,7 +79,8 @@ class Refresher:
         self._upto = 0
         self._loaded_at: dict[str, int] = {}
         self._steps: dict[Key, list[_Step]] = {}
-        self._kept: dict[Key, Commit] = {}
+        self._kept: dict[Key, _Left] = {}
+        self._unread: dict[Key, _Left] = {}
 
     def is_current(self, sequence: int) -> bool:
         """Say whether the managers, all loaded, know all that was committed up to a sequence."""
@@ -67,6 +90,10 @@ class Refresher:
             and not self._kept
             and len(self._loaded_at) == len(self._managers)
         )
+
+    def is_unread(self, key: Key) -> bool:
+        """Say whether what is stored of a record could not be read when it was looked at."""
+        return key in self._unread
 
     def is_known(self, kind: str) -> bool:
         """Say whether a kind was ever loaded."""
@@ -81,21 +108,32 @@ class Refresher:
         self._read_feed()
         return self._upto
 
-    def loaded(self, kinds: Collection[str], sequence: int, kept: Collection[Key]) -> None:
+    def loaded(
+        self,
+        kinds: Collection[str],
+        sequence: int,
+        kept: Mapping[Key, Revision],
+        failures: Iterable[Failure],
+    ) -> None:
         """Note that kinds were read whole, after `look()`, or the commit of a sequence.
 
         Args:
-            kept: the records whose unsaved change stayed: what others have made of them is still to
-                be brought in.
+            kept: the records that others have changed and whose unsaved change stayed, with the
+                revisions of those that are stored.
+            failures: what could not be read.
         """
         if self._loaded_at.keys() <= set(kinds):
             self._upto = sequence  # there is nobody else to bring news to
         self._loaded_at.update(dict.fromkeys(kinds, sequence))
-        for key in [key for key in {**self._steps, **self._kept} if key.kind in kinds]:
-            last = self._steps[key][-1].commit if key in self._steps else self._kept[key]
+        known = {**self._unread, **self._kept}
+        last = {key: one.commit for key, one in known.items()}
+        last.update({key: steps[-1].commit for key, steps in self._steps.items()})
+        for key in [key for key in {**known, **self._steps} if key.kind in kinds]:
             self._done(key)
-            if key in kept:
-                self._kept[key] = last
+        self._kept.update({key: _Left(at, last.get(key)) for key, at in kept.items()})
+        for failure in failures:
+            if failure.key is not None:
+                self._leave_unread(failure, 0, last.get(failure.key))
 
     def bring_in(self, kinds: Collection[str]) -> News:
         """Let managers take in what others have committed. Kinds never loaded are left out.
@@ -104,20 +142,39 @@ class Refresher:
             HistoryPruned: it is not known any more what was changed; read the kinds whole.
             StateStoreError: what was committed cannot be read; nothing was taken in.
         """
+        news, stays = News(), list[Key]()
         found: dict[Key, Loaded | Gone] = {}
-        failures: list[Failure] = []
+        carried: dict[str, Collection[str]] = {}
         for _ in range(_ROUNDS):
+            # Before the feed is read: what lands after it must not be undone by what was before.
+            carried = {kind: self._flights.carried(kind) for kind in kinds}
             self._read_feed()
-            waiting = {**self._kept, **self._steps}
-            wanted = [key for key in waiting if key.kind in kinds]
-            failures = []
-            found = self._read(wanted, failures)
+            again = {key: one for key, one in self._unread.items() if one.again}
+            waiting = [key for key in {**again, **self._kept, **self._steps} if key.kind in kinds]
+            stays, news.failures = [], []
+            wanted: list[Key] = []
+            for key in waiting:
+                (stays if self._stays(key, carried[key.kind]) else wanted).append(key)
+            found = self._read(wanted, news.failures)
             if self._driver.sequence == self._upto:
                 break  # else a record that was read may be ahead of the others
-        news = self._take_in(found)
-        news.failures = failures
-        for failure in failures:  # told once; it is read again when it is changed again
-            self._done(failure.key)
+        self._take_in(found, carried, news)
+        for key in stays:
+            left = self._left(key)
+            if left is self._unread.get(key):
+                continue
+            self._done(key)
+            if left is not None and left.revision > self._managers[key.kind].known(key.id):
+                self._kept[key] = left
+                news.kept.append(key)
+        for failure in tuple(news.failures):
+            if failure.key in self._unread and failure.key not in self._steps:
+                news.failures.remove(failure)  # it was told of
+            elif failure.key is not None:
+                left = self._left(failure.key)
+                self._done(failure.key)
+                if left is not None:
+                    self._leave_unread(failure, left.revision, left.commit)
         return news
 
     def renew(self, key: Key) -> bool:
@@ -131,12 +188,15 @@ class Refresher:
         """
         if key.kind in self._loaded_at:
             self._read_feed()
-            if key not in self._steps and key not in self._kept:
+            if self._left(key) is None:
                 return True
         one = self._read_one(key)
-        if isinstance(one, Gone) and key.kind not in self._loaded_at:
-            return True
-        return not self._take_in({key: one}).kept
+        if isinstance(one, Gone) and not self._managers[key.kind].known(key.id):
+            self._done(key)
+            return True  # there is none to be in conflict with
+        news = News()
+        self._take_in({key: one}, {}, news)
+        return not news.kept
 
     # --- inside -----------------------------------------------------------------------
 
@@ -160,6 +220,7 @@ class Refresher:
             for key, revision in commit.revisions.items()
             if commit.sequence > self._loaded_at.get(key.kind, commit.sequence)
             and revision > self._managers[key.kind].known(key.id)
+            and revision > self._noted(key)
         }
         if not wanted:
             return
@@ -175,10 +236,32 @@ class Refresher:
                 steps.clear()
             steps.append(step)
 
+    def _noted(self, key: Key) -> Revision:
+        """Return what is noted already: a commit is looked at twice after an interruption."""
+        steps = self._steps.get(key)
+        return steps[-1].revision if steps else 0
+
     def _done(self, key: Key | None) -> None:
         if key is not None:
             self._steps.pop(key, None)
             self._kept.pop(key, None)
+            self._unread.pop(key, None)
+
+    def _left(self, key: Key) -> _Left | None:
+        """Return what is known of a record that was not taken in yet; None if it was."""
+        steps = self._steps.get(key)
+        if steps:
+            return _Left(steps[-1].revision, steps[-1].commit)
+        return self._kept.get(key) or self._unread.get(key)
+
+    def _leave_unread(self, failure: Failure, revision: Revision, commit: Commit | None) -> None:
+        """Note that a record could not be read. What does not fit is not read again for nothing."""
+        if failure.key is not None:
+            again = isinstance(failure.error, StorageError)
+            self._unread[failure.key] = _Left(revision, commit, again)
+
+    def _stays(self, key: Key, carried: Collection[str]) -> bool:
+        return key.id in carried or self._managers[key.kind].is_unsaved(key.id)
 
     def _read(self, keys: Iterable[Key], failures: list[Failure]) -> dict[Key, Loaded | Gone]:
         found: dict[Key, Loaded | Gone] = {}
@@ -211,28 +294,28 @@ class Refresher:
                 return Gone(steps[-1].revision if steps else base + 1)
         return manager.decode(whole)
 
-    def _take_in(self, found: Mapping[Key, Loaded | Gone]) -> News:
-        news = News()
+    def _take_in(
+        self,
+        found: Mapping[Key, Loaded | Gone],
+        carried: Mapping[str, Collection[str]],
+        news: News,
+    ) -> None:
         for kind in {key.kind: None for key in found}:
             own = {key.id: one for key, one in found.items() if key.kind == kind}
-            carried = self._flights.carried(kind)
-            brought, kept = self._managers[kind].bring_in(own, besides=carried)
-            last: dict[Key, Commit] = {}
-            for key in (Key(kind, id) for id in own):
-                steps = self._steps.get(key)
-                if steps or key in self._kept:
-                    last[key] = steps[-1].commit if steps else self._kept[key]
-                self._done(key)
+            brought, kept = self._managers[kind].bring_in(own, besides=carried.get(kind, ()))
+            left = {id: self._left(Key(kind, id)) for id in own}
+            for id in own:
+                self._done(Key(kind, id))
             for one in brought:
-                key = Key(kind, one.id)
-                if key in last:
-                    revision = own[one.id].revision
-                    news.changes.append(_changed(key, one.before, one.after, revision, last[key]))
-            for key in (Key(kind, id) for id in kept):
-                news.kept.append(key)
-                if key in last:
-                    self._kept[key] = last[key]
-        return news
+                key, last, revision = Key(kind, one.id), left[one.id], own[one.id].revision
+                if last is not None and last.commit is not None:
+                    change = _changed(key, one.before, one.after, revision, last.commit)
+                    news.changes.append(change)
+                else:
+                    news.items += 1
+            for id in kept:
+                news.kept.append(Key(kind, id))
+                self._kept[Key(kind, id)] = left[id] or _Left(own[id].revision, None)
 
 
 def _changed(

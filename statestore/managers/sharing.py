@@ -35,6 +35,11 @@ class Sharer(Keeper[R]):
         saved = self._saved.get(id)
         return 0 if saved is None else saved.revision
 
+    def is_unsaved(self, id: str) -> bool:
+        """See `RecordManager.is_unsaved`."""
+        with self._lock:
+            return not self._is_clean(id, self._saved.get(id), self._live.get(id))
+
     def patched(self, id: str, base: Revision, patches: Sequence[Patch]) -> Loaded | None:
         """See `RecordManager.patched`."""
         saved = self._saved.get(id)

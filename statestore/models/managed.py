@@ -167,6 +167,10 @@ class RecordManager(Protocol):
         """Return the revision of a record that is known to be stored; 0 for none."""
         ...
 
+    def is_unsaved(self, id: str) -> bool:
+        """Say whether there is an unsaved change of a record, its deletion included."""
+        ...
+
     def patched(self, id: str, base: Revision, patches: Sequence[Patch]) -> Loaded | None:
         """Return a record that is known to be stored at `base` as patches have made it.
 

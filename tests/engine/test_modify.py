@@ -11,6 +11,7 @@ from statestore import (
     EncodeError,
     InvalidRecord,
     Manager,
+    NewerSchema,
     ReadOnlyStore,
     RecordNotFound,
     StaleRecord,
@@ -55,6 +56,18 @@ def side(tmp_path):
 
 def plus_one(record):
     return attrs.evolve(record, count=record.count + 1)
+
+
+def never_again():
+    """Return what may be called once; a second call would go on for ever."""
+    calls = []
+
+    def change(record):
+        calls.append(record)
+        assert len(calls) == 1
+        return plus_one(record)
+
+    return change
 
 
 def stored(store, id="n"):
@@ -256,6 +269,37 @@ def test_unsaved_changes_of_the_record_go_along(side):
     assert counters.modify("n", plus_one) == Counter("n", 1, "me")
     assert one.unsaved == ()
     assert one.raw("counters/n")["by"] == "me"
+
+
+def test_record_of_a_kind_that_was_never_loaded_may_be_deleted_by_others(side):
+    one, counters = side(load=False)
+    counters.create(id="n")
+    one.save_all()
+    other, theirs = side()
+    theirs.delete("n")
+    other.save_all()
+
+    with pytest.raises(RecordNotFound):
+        counters.modify("n", never_again())
+
+
+@pytest.mark.parametrize("how", ["refresh", "load_all"])
+def test_record_that_others_have_stored_in_a_newer_form_is_refused(side, how, tmp_path):
+    """Also after it was told that it cannot be read, and this opening has an older one."""
+    one, counters = side()
+    counters.create(id="n")
+    one.save_all()
+    with Store(tmp_path / "store") as newer:
+        theirs = newer.register(Manager("counters", Counter, schema=2))
+        theirs.create(id="m")
+        newer.load_all()
+        theirs.update("n", by="newer")
+        newer.save_all()
+    assert {failure.key.id for failure in getattr(one, how)().failures} == {"m", "n"}
+
+    with pytest.raises(NewerSchema):
+        counters.modify("n", never_again())
+    assert counters["n"].by == ""
 
 
 def test_record_that_was_never_saved_is_made(side):

@@ -12,6 +12,7 @@ from statestore import (
     InTransaction,
     Manager,
     SaveFailed,
+    StorageError,
     Store,
     StoreClosed,
     StructureError,
@@ -211,6 +212,91 @@ def test_what_a_load_has_kept_is_taken_in_when_it_is_settled(side):
     theirs.replace(saved)
     assert [change.key.id for change in other.refresh().changes] == ["a"]
     assert texts(theirs) == {"a": "new"}
+
+
+def test_what_a_first_load_has_kept_is_taken_in_when_it_is_taken_back(side):
+    one, notes, _ = side()
+    notes.create(id="a", text="theirs")
+    one.save_all()
+    other, mine, _ = side(load=False)
+    mine.create(id="a", text="mine")
+
+    assert other.load_all().kept == (Key("notes", "a"),)
+    assert other.refresh().kept == (Key("notes", "a"),)
+    mine.delete("a")
+
+    assert other.refresh().items == 1
+    assert texts(mine) == {"a": "theirs"}
+
+
+def test_records_that_stay_are_not_read_at_each_look(side, monkeypatch):
+    one, notes, _ = side()
+    notes.create(id="a", text="old")
+    notes.create(id="b", text="old")
+    one.save_all()
+    other, theirs, _ = side()
+    theirs.update("a", text="unsaved")
+    notes.update("a", text="new")
+    one.save_all()
+    read = []
+    driver = other._engine.driver
+    monkeypatch.setattr(driver, "read", lambda key: read.append(key))
+    monkeypatch.setattr(theirs, "decode", lambda stored: read.append(stored))
+
+    for _ in range(3):
+        assert other.refresh().kept == (Key("notes", "a"),)
+    assert read == []
+
+
+def test_change_that_lands_while_others_are_looked_at_is_not_undone(side, monkeypatch):
+    """A deletion leaves nothing in memory that says how old the news of others are."""
+    one, notes, _ = side()
+    notes.create(id="a", text="old")
+    notes.create(id="b", text="old")
+    one.save_all()
+    other, theirs, _ = side()
+    theirs.delete("a")
+    notes.update("a", text="new")
+    one.save_all()
+    theirs.modify("b", lambda note: attrs.evolve(note, text="own"))  # a look, but not at a
+    flights = other._engine.flights
+    carried = flights.carried
+    saves = [lambda: other.save_all(on_conflict="mine")]
+
+    def landed(kind):
+        if saves and kind == "notes":
+            saves.pop()()
+        return carried(kind)
+
+    monkeypatch.setattr(flights, "carried", landed)
+
+    other.refresh()
+
+    assert texts(theirs) == {"b": "own"}
+    assert [one.key.id for one in other.scan("notes")] == ["b"]
+
+
+def test_record_that_could_not_be_read_is_read_with_the_next_news(side, monkeypatch):
+    one, notes, _ = side()
+    notes.create(id="a", text="old")
+    notes.create(id="b", text="old")
+    one.save_all()
+    other, theirs, _ = side()
+    notes.update("a", text="new")
+    one.save_all()
+    decode = theirs.decode
+
+    def failing(stored):
+        raise StorageError.from_os(other.path, "read", OSError(5, "no"))
+
+    monkeypatch.setattr(theirs, "decode", failing)
+    assert [failure.key.id for failure in other.refresh().failures] == ["a"]
+    monkeypatch.setattr(theirs, "decode", decode)
+    notes.update("b", text="new")
+    one.save_all()
+
+    assert {change.key.id for change in other.refresh().changes} == {"a", "b"}
+    assert texts(theirs) == {"a": "new", "b": "new"}
 
 
 @pytest.mark.parametrize("what", ["create", "delete"])
