@@ -96,6 +96,8 @@ class Ledger:
             state=self._state,
             lock_timeout_s=place.lock_timeout_s,
         )
+        # Before it is open: from then on others may open the store, and stage files, too.
+        left = stages.tokens()
         try:
             recovered = self._journal.open()
         except BaseException:
@@ -105,7 +107,7 @@ class Ledger:
         self.taken_up = len(recovered.window)
         if recovered.alone:
             begins = [fold.begin for fold in overlay.snapshot().values()]
-            stages.sweep([one for one in begins if isinstance(one, StagedOp)])
+            stages.sweep(left, [one for one in begins if isinstance(one, StagedOp)])
 
         def serializer() -> Serializer:
             return format.serializer

@@ -117,12 +117,24 @@ class Stages:
             stage.move(number, into, op.name)
         return into.mark(op.name)
 
-    def sweep(self, wanted: Sequence[StagedOp] = ()) -> None:
-        """Remove what no commit names: for the only process that has the store open."""
+    def tokens(self) -> Sequence[str]:
+        """Return the names of all stages that there are."""
+        try:
+            return self._opened(create=False).names()
+        except StateStoreError:
+            return ()
+
+    def sweep(self, tokens: Iterable[str], wanted: Sequence[StagedOp] = ()) -> None:
+        """Remove what no commit names.
+
+        Args:
+            tokens: stages that were there before the calling process found itself to be the only
+                one that has the store open: those who made them are gone.
+        """
         try:
             stages = self._opened(create=False)
             keep = {op.stage for op in wanted}
-            for token in stages.names():
+            for token in tokens:
                 stage = stages.child(token)
                 if stage is not None:
                     with stage:

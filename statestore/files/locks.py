@@ -191,6 +191,22 @@ class FileLock:
             raise
 
 
+def share(file: OpenFile, timeout_s: float, clock_s: Callable[[], float] = time.monotonic) -> None:
+    """Lock a file together with others. For one that is locked alone for moments only.
+
+    Raises:
+        LockTimeout: somebody has had it alone for all of `timeout_s`.
+        StorageError: the system cannot lock this file.
+    """
+    began_s, pause_s = clock_s(), _SHORTEST_PAUSE_S
+    while not file.lock(shared=True, wait=False):
+        waited_s = clock_s() - began_s
+        if waited_s >= timeout_s:
+            raise LockTimeout(file.path, round(waited_s, 3))
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
 def _taken_quickly(file: OpenFile) -> bool:
     # Several tries after each pause, too: where others take it again and again, one try would
     # hardly ever meet the moment at which it is free.

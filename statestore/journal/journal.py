@@ -17,7 +17,7 @@ from statestore.errors import (
     UnsafeFile,
 )
 from statestore.files.folders import Folder
-from statestore.files.locks import LOCK_TIMEOUT_S, FileLock
+from statestore.files.locks import LOCK_TIMEOUT_S, FileLock, share
 from statestore.files.open_files import OpenFile
 from statestore.journal.entries import Checkpoint, Entry
 from statestore.journal.frames import CHECKPOINT, DATA, HEADER_BYTES
@@ -31,6 +31,7 @@ from statestore.journal.segments import (
 )
 from statestore.journal.shared import SharedBlock
 from statestore.journal.standing import (
+    News,
     Recovered,
     Standing,
     State,
@@ -89,6 +90,7 @@ class Journal(Tail):
         """
         super().__init__(path, store_id)
         self._options, self._now_s, self._state = options, now_s, state
+        self._lock_timeout_s = lock_timeout_s
         self._folder = _wanted(own.child(JOURNAL_FOLDER, create=True), own, JOURNAL_FOLDER)
         self._alive: OpenFile | None = None
         try:
@@ -115,9 +117,15 @@ class Journal(Tail):
         assert self._lock is not None  # noqa: S101 # closed journals are not opened
         assert self._alive is not None  # noqa: S101
         with self._lock.held():
-            alone = self._alive.lock(wait=False)
-            recovered = self._recover(alone=True) if alone else self._join()
-            self._alive.lock(shared=True)  # whoever wants to know takes our lock first
+            share(self._alive, self._lock_timeout_s)
+            try:
+                alone = self._alive.lock(wait=False)
+                recovered = self._recover(alone=True) if alone else self._join()
+                self._alive.lock(shared=True)  # whoever wants to know takes our lock first
+            except BaseException:
+                # Before the lock is: the next one must not take this one for one at work.
+                self._alive.unlock()
+                raise
             self._taken = self._shown = self._block.to_bytes()
         return recovered
 
@@ -140,11 +148,15 @@ class Journal(Tail):
             generation=segment.generation,
             sequence=segment.chain.sequence,
             files_upto=read.files_upto,
+            # Until the new one has its name: were it left undone, others would go on without what
+            # is not in files.
+            poisoned=0 if alone else segment.generation,
         )
         if read.window:
             window = [frame.payload for frame in read.window]
             self._begin_locked(read.files_upto, read.state(segment), window)
         else:
+            self._block.poisoned = 0
             self._block.write(self._shared)
         for name in leftovers(self._folder) if alone else ():
             self._folder.try_remove(name)
@@ -319,8 +331,8 @@ class Journal(Tail):
     def _end_locked(self) -> None:
         foreign = self.catch_up_locked()
         segment = self._segment
-        if foreign.entries or segment is None or self._block.files_upto != self.sequence:
-            return
+        if foreign != News() or segment is None or self._block.files_upto != self.sequence:
+            return  # what others have deleted meanwhile is not known to whoever tells the state
         self._append([Checkpoint(self.sequence, *self._state()).to_bytes()], CHECKPOINT)
         self.sync()
         self._block = attrs.evolve(self._block, tail=0)
