@@ -63,6 +63,7 @@ class News:
     changes: list[RecordChange] = attrs.field(factory=list)
     kept: list[Key] = attrs.field(factory=list)
     failures: list[Failure] = attrs.field(factory=list)
+    items: int = 0
 
 
 class Refresher:
