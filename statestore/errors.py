@@ -803,10 +803,12 @@ class FilesBehind(StateStoreError):
         super().__init__(self.failures)
 
     def __str__(self) -> str:
+        causes = {str(failure.error) for failure in self.failures}
+        why = causes.pop() if len(causes) == 1 else _listed(self.failures)
         return (
             f"{counted(len(self.failures), 'file')} could not be written, though the changes are "
-            f"safe in the journal: {_listed(self.failures)}; when the cause is gone, write them "
-            "with: statestore recover"
+            f"safe in the journal: {why}; when the cause is gone, write them with: "
+            "statestore recover"
         )
 
 

@@ -196,8 +196,8 @@ class DirectoryDriver:
         """See `Driver.flush`.
 
         Raises:
-            CommitRefused: some files cannot be written; what is committed is safe in the journal.
-            StorageError: the system refused; likewise.
+            FilesBehind: some files cannot be written; what is committed is safe in the journal.
+            LockTimeout, StorageError: they could not be written now; likewise.
         """
         self._here.place.want_open()
         if not self._how.read_only:
@@ -207,8 +207,8 @@ class DirectoryDriver:
         """See `Driver.close`.
 
         Raises:
-            CommitRefused, StorageError: some files are not up to date. Nothing is lost: the next
-                opening writes them.
+            FilesBehind, StoreReplaced, StorageError: some files are not up to date. Nothing is
+                lost: the next opening writes them.
         """
         if self._closed:
             return

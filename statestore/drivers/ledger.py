@@ -249,10 +249,16 @@ class Ledger:
         except StorageError:
             if len(self._overlay):
                 raise
-        except (LockTimeout, StoreReplaced):
+        except LockTimeout as error:
+            behind = self._overlay.snapshot()
+            if behind:  # all is committed: who were told "nothing was changed" would repeat it
+                failures = [Failure(key, "materialise", error) for key in behind]
+                raise FilesBehind(failures) from error
+            return  # whoever has the lock goes on
+        except StoreReplaced:
             if len(self._overlay):
                 raise
-            return  # no file is behind, and whoever has the lock, or the place, goes on
+            return  # no file is behind, and whoever has the place goes on
         finally:
             self._background.stop()
             self._committer.stop()

@@ -17,6 +17,7 @@ from statestore.drivers.directory import DirectoryDriver
 from statestore.drivers.file_systems import REFUSALS
 from statestore.errors import (
     ConfigurationError,
+    FilesBehind,
     LockTimeout,
     StorageError,
     StoreReplaced,
@@ -196,12 +197,13 @@ def test_other_holder_is_no_news_to_who_only_reads(opened, root):
     assert not [call for call in files.calls if call.path.endswith(".log")]
 
 
-def test_closing_with_files_behind_tells_of_the_lock(opened, taken):
+def test_closing_with_files_behind_tells_of_them_and_of_the_lock(opened, taken):
     driver = opened(materialize="background")
     with taken("materialise", driver):
         driver.commit([put("a")], {})
-        with pytest.raises(LockTimeout):
+        with pytest.raises(FilesBehind, match=r"safe in the journal: process .* has held") as raised:
             driver.close()
+        assert [failure.key for failure in raised.value.failures] == [put("a").key]
 
     assert contents(opened()) == {"a": {"id": "a"}}
 
