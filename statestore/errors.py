@@ -630,17 +630,21 @@ class LockTimeout(StateStoreError):
         self.path, self.waited_s = path, waited_s
         self.pid, self.host, self.started_at = pid, host, started_at
 
-    def __str__(self) -> str:
+    @property
+    def seen(self) -> str:
+        """Who has held what for how long, without what became of it."""
         who = "another process"
         if self.pid is not None:
             who = f"process {self.pid}"
             who += f" on {self.host!r}" if self.host else ""
             if self.started_at is not None:
                 who += f", started at {self.started_at:%Y-%m-%d %H:%M:%S %Z},"
+        return f"{who} has held {self.path!r} for the {self.waited_s:g} s that this one waited"
+
+    def __str__(self) -> str:
         return (
-            f"{who} has held {self.path!r} for the {self.waited_s:g} s that this one waited; "
-            "nothing was changed; try again, and if that process hangs, end it: its lock goes "
-            "with it"
+            f"{self.seen}; nothing was changed; try again, and if that process hangs, end it: its "
+            "lock goes with it"
         )
 
 
@@ -803,8 +807,8 @@ class FilesBehind(StateStoreError):
         super().__init__(self.failures)
 
     def __str__(self) -> str:
-        causes = {str(failure.error) for failure in self.failures}
-        why = causes.pop() if len(causes) == 1 else _listed(self.failures)
+        locked = [one.error.seen for one in self.failures if isinstance(one.error, LockTimeout)]
+        why = locked[0] if locked else _listed(self.failures)  # a lock keeps from all files
         return (
             f"{counted(len(self.failures), 'file')} could not be written, though the changes are "
             f"safe in the journal: {why}; when the cause is gone, write them with: "
