@@ -291,7 +291,12 @@ class Store:
         return tuple(Key(manager.kind, id) for manager in managers for id in manager.unsaved)
 
     def flush(self) -> None:
-        """Return when all record files are up to date with what was saved."""
+        """Return when all record files are up to date with what was saved.
+
+        Raises:
+            FilesBehind, LockTimeout, StorageError: they are not; what was saved is safe all the
+                same.
+        """
         self._engine.driver.flush()
 
     # --- formats ----------------------------------------------------------------------
@@ -513,7 +518,9 @@ class Store:
 
         Raises:
             SaveFailed: something could not be saved; the store is closed all the same.
-            FilesBehind: all is saved, but some files cannot be written now; the next opening does.
+            FilesBehind: all is saved, but some files cannot be written now, perhaps as a process
+                that hangs has the lock for that; the next opening does.
+            StoreReplaced: likewise, where the folder of the store is not the one any more.
         """
         if self._closed:
             return
