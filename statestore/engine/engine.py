@@ -263,6 +263,9 @@ class Engine:
         self, outcome: Outcome, started: float, failures: Iterable[Failure] = ()
     ) -> SaveReport:
         """Return the report of commits that began at `started` on the monotonic clock."""
+        failed = {one.key for one in outcome.failures}
+        # One that was settled may have been overtaken again, or not be stored in the end.
+        resolved = {one.key: one for one in outcome.resolved if one.key not in failed}
         sequence = self.driver.sequence if outcome.sequence is None else outcome.sequence
         return SaveReport(
             path=self.driver.path,
@@ -274,7 +277,7 @@ class Engine:
             duration_s=time.monotonic() - started,
             failures=(*failures, *outcome.failures),
             sequence=sequence,
-            resolved=tuple(outcome.resolved),
+            resolved=tuple(resolved.values()),
         )
 
     def noted(self, report: SaveReport) -> Event[SaveReport] | None:

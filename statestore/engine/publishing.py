@@ -10,7 +10,7 @@ from statestore.engine.flights import Flight, Flights, failures_of
 from statestore.engine.queueing import Result
 from statestore.engine.saving import Outcome, concerns_all
 from statestore.engine.settling import Settler
-from statestore.errors import CommitRefused, StateStoreError, TransactionFailed
+from statestore.errors import CommitRefused, Conflict, StateStoreError, TransactionFailed
 from statestore.models.changes import Commit
 from statestore.models.keys import Key, Revision
 from statestore.models.managed import Pending, RecordManager
@@ -54,8 +54,11 @@ class Publisher:
                 outcome.add(flight.result, [one.change for one in flight.pending.values()])
                 return outcome
             unsettled = self._settle(failures, by_kind, policy, outcome)
-            if unsettled:
-                self._fail(unsettled, flight.result)
+            if not unsettled:
+                continue
+            if policy == "never" and all(isinstance(one.error, Conflict) for one in unsettled):
+                raise TransactionFailed(unsettled)  # no trouble yet: who asked for it tries again
+            self._fail(unsettled, flight.result)
 
     def _settle(
         self,

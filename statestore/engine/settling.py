@@ -45,10 +45,10 @@ class Settler:
         if key is None or manager is None or not isinstance(conflict, Conflict):
             failures.append(failure)
             return None
-        if conflict.in_memory or not manager.can_settle(key.id, policy, workspace):
-            failures.append(failure)
-            return None
         try:
+            if conflict.in_memory or not manager.can_settle(key.id, policy, workspace):
+                failures.append(failure)
+                return None
             stored = self._stored(manager, key)
             if workspace is not None:
                 return manager.settle_within(workspace, key.id, stored, policy)
@@ -62,7 +62,7 @@ class Settler:
             failures.append(Failure(key, failure.operation, error))
         except Exception as error:  # noqa: BLE001 # the host's function may raise anything
             conflict.__cause__ = error
-            conflict.add_note(f"the function that merges raised {type(error).__name__}")
+            conflict.add_note(f"what merges or compares it raised {type(error).__name__}")
             failures.append(failure)
         return None
 

@@ -159,6 +159,9 @@ class Keeper(Generic[R]):
         """See `RecordManager.saved`."""
         id = pending.change.key.id
         with self._lock:
+            known = self._saved.get(id)
+            if known is not None and known.revision >= revision > pending.expected:
+                return  # it was met in the store before this was told: who settled a conflict did
             if isinstance(pending.change, Delete):
                 self._saved.pop(id, None)
                 self._unknown.pop(id, None)

@@ -90,7 +90,7 @@ class Sharer(Keeper[R]):
         while True:
             with self._lock:
                 saved, mine = self._saved.get(id), self._live.get(id)
-            if saved is not None and stored is not None and saved.revision == stored.revision:
+            if saved is not None and stored is not None and saved.revision >= stored.revision:
                 return ""  # somebody else has settled it by now
             how, record = self._settled(self._base(saved), mine, stored, policy)
             with self._lock:

@@ -393,6 +393,93 @@ def test_change_made_while_the_function_merges_is_merged_too(two):
     assert stored(one) == {"a": "newer and theirs"}
 
 
+def test_conflict_that_is_settled_twice_is_reported_once(two):
+    def merge(base, mine, theirs):
+        if theirs.more != "again":
+            other.notes.modify("a", lambda note: attrs.evolve(note, more="again"))
+        return attrs.evolve(theirs, text=mine.text)
+
+    one, other = two(merge=merge)
+
+    report = one.store.save_all(on_conflict="merge")
+
+    assert [(str(done.key), done.how) for done in report.resolved] == [("notes/a", "merged")]
+    assert one.store.raw("notes/a") == {"id": "a", "text": "mine", "more": "again"}
+
+
+def test_conflict_that_was_settled_and_cannot_be_stored_is_not_resolved(two):
+    one, _ = two(merge=lambda base, mine, theirs: attrs.evolve(mine, text="\ud800"))
+
+    report = one.store.save_all(on_conflict="merge", strict=False)
+
+    assert [type(failure.error) for failure in report.failures] == [EncodeError]
+    assert report.resolved == ()
+
+
+def test_record_that_raises_when_it_is_compared_leaves_the_conflict(tmp_path):
+    @attrs.frozen(eq=False)
+    class Part:
+        text: str
+
+        def __eq__(self, other):
+            raise ZeroDivisionError
+
+        __hash__ = None
+
+    @attrs.frozen(eq=False)
+    class Whole:
+        id: str
+        part: Part
+        count: int = 0
+
+    with Store(tmp_path / "store") as one, Store(tmp_path / "store") as other:
+        wholes, theirs = (store.register(Manager("wholes", Whole)) for store in (one, other))
+        wholes.create(id="a", part=Part("old"))
+        wholes.create(id="b", part=Part("old"))
+        one.save_all()
+        other.load_all()
+        theirs.update("a", count=1)
+        other.save_all()
+        wholes.update("a", part=Part("new"))
+        wholes.update("b", count=1)
+
+        report = one.save_all(strict=False)
+
+        assert [(one.key.id, type(one.error)) for one in report.failures] == [("a", Conflict)]
+        assert (one.raw("wholes/a")["count"], one.raw("wholes/b")["count"]) == (1, 1)
+        one.load_all(discard=True)
+
+
+def test_record_that_was_met_in_the_store_before_its_commit_was_told_is_clean(two):
+    """One thread settles a conflict with what another one has just saved."""
+    one, other = two()
+    notes, driver = one.notes, one.store._engine.driver
+    one.store.save_all(on_conflict="mine")
+    one.notes.update("a", text="again")
+    ((pending,), _) = notes.pending()
+    commit = driver.commit([pending.change], {A: pending.expected})
+    notes.settle("a", notes.decode(driver.read(A)), "theirs")
+
+    notes.saved(pending, commit.revisions[A])
+
+    assert one.store.unsaved == ()
+    other.store.refresh()
+    other.notes.update("a", text="last")
+    other.store.save_all()
+    assert one.store.refresh().kept == ()
+    assert notes["a"].text == "last"
+
+
+def test_conflict_is_not_settled_with_what_is_older_than_memory(two):
+    one, _ = two()
+    older = one.notes.decode(one.store.stored("notes/a"))
+    one.store.save_all(on_conflict="mine")
+
+    assert one.notes.settle("a", older, "theirs") == ""
+    assert one.notes["a"].text == "mine"
+    assert one.notes.revision("a") == 3
+
+
 def test_records_of_a_class_that_can_change_are_settled_too(tmp_path):
     with Store(tmp_path / "s") as one, Store(tmp_path / "s") as other:
         mine, theirs = (

@@ -137,6 +137,27 @@ def test_function_is_called_again_when_somebody_else_was_faster(side):
     assert stored(one) == 4
 
 
+def test_being_overtaken_is_no_trouble_to_be_told_of(side):
+    one, counters = side()
+    counters.create(id="n")
+    one.save_all()
+    _, theirs = side()
+    told, overtaken = [], []
+    one.on_error(told.append)
+
+    def change(counter):
+        if not overtaken:
+            overtaken.append(theirs.modify("n", plus_one))
+        return plus_one(counter)
+
+    counters.modify("n", change)
+
+    assert told == []
+    with pytest.raises(EncodeError):
+        counters.modify("n", lambda counter: attrs.evolve(counter, by="\ud800"))
+    assert [type(failure.error) for failure in told] == [EncodeError]
+
+
 def test_function_is_called_again_when_another_thread_was_faster(side):
     one, counters = side()
     counters.create(id="n")
