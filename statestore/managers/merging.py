@@ -120,29 +120,29 @@ def _items(name: str, base: Items[Any], mine: Items[Any], theirs: Items[Any]) ->
 
 def _by_each(name: str, base: Items[Any], mine: Items[Any], theirs: Items[Any]) -> Items[Any]:
     """Merge items that were not only added, each for itself, by their ids."""
-    was, ours, others = _by_id(base), _by_id(mine), _by_id(theirs)
-    if None in (was, ours, others):
-        if _is_same(mine, theirs) or _is_same(mine, base):
-            return theirs
-        if _is_same(theirs, base):
-            return mine
+    before, own, other = tuple(base), tuple(mine), tuple(theirs)
+    if _is_same(own, other) or _is_same(own, before):
+        return theirs
+    if _is_same(other, before):
+        return mine
+    was, ours, others = _by_id(before), _by_id(own), _by_id(other)
+    if was is None or ours is None or others is None:
         raise Unmergeable([name])
-    was, ours, others = was or {}, ours or {}, others or {}
     kept: list[Any] = []
     for id, item in others.items():
-        before, own = was.get(id, _GONE), ours.get(id, _GONE)
-        if _is_same(own, item) or _is_same(own, before):
+        old, new = was.get(id, _GONE), ours.get(id, _GONE)
+        if _is_same(new, item) or _is_same(new, old):
             kept.append(item)
-        elif not _is_same(item, before):
+        elif not _is_same(item, old):
             raise Unmergeable([name])
-        elif own is not _GONE:
-            kept.append(own)
-    for id, own in ours.items():
+        elif new is not _GONE:
+            kept.append(new)
+    for id, new in ours.items():
         if id in others:
             continue
         if id not in was:
-            kept.append(own)
-        elif not _is_same(own, was[id]):  # changed here, removed there
+            kept.append(new)
+        elif not _is_same(new, was[id]):  # changed here, removed there
             raise Unmergeable([name])
     return Items(kept, theirs.item_class)
 

@@ -197,7 +197,18 @@ def test_merge_of_items_is_a_merge_of_sets_in_their_order(base, mine, theirs):
     removed = (set(base) - set(mine)) | (set(base) - set(theirs))
     assert len(both) == len(set(both))
     assert set(both) == (set(mine) | set(theirs)) - removed
-    assert [id for id in both if id in theirs] == [id for id in theirs if id in both]
+    leading = mine if theirs == base else theirs
+    assert [id for id in both if id in leading] == [id for id in leading if id in both]
+
+
+@pytest.mark.parametrize("ids", ["21", "021", "2", "201"])
+def test_items_that_one_has_put_elsewhere_stay_there(ids):
+    """The other one has only read them anew, and changed something else."""
+    moved = attrs.evolve(BASE, items=Items([Item(id) for id in ids]))
+    renamed = attrs.evolve(BASE, title="new", items=Items([Item("1"), Item("2")]))
+
+    assert ids_of(merged(BASE, moved, renamed)) == list(ids)
+    assert ids_of(merged(BASE, renamed, moved)) == list(ids)
 
 
 @given(st.dictionaries(st.sampled_from(["title", "count"]), st.integers(0, 2)))
