@@ -18,6 +18,7 @@ from statestore.engine.flights import Flights
 from statestore.engine.intake import Intake
 from statestore.engine.publishing import Publisher, Spaces
 from statestore.engine.queueing import submit_to
+from statestore.engine.refreshing import Refresher
 from statestore.engine.saving import Outcome, Saver
 from statestore.engine.settling import Settler
 from statestore.errors import (
@@ -82,11 +83,12 @@ class Engine:
         # The lock itself, and only ever used by `with`: an interruption cannot leave it behind.
         self._turn = threading.RLock()
         self.flights = Flights(submit_to(self.driver), self._turn, self._book)
-        settler = Settler(self.driver, self._managers)
+        refresher = Refresher(self.driver, self._managers, self.flights)
+        settler = Settler(self._managers, refresher, self._turn)
         self._saver = Saver(self.flights, self._turn, settler)
         self._publisher = Publisher(self.flights, self._turn, settler, self.callbacks.tell)
         self._intake = Intake(
-            self.driver, self._managers, self.flights, self._turn, settler,
+            self.driver, self._managers, self.flights, self._turn, refresher, settler,
             clock=self.clock, format=lambda: self.format,
         )  # fmt: skip
 

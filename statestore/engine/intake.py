@@ -28,6 +28,7 @@ class Intake:
         managers: Mapping[str, RecordManager],
         flights: Flights,
         turn: AbstractContextManager[Any],
+        refresher: Refresher,
         settler: Settler,
         *,
         clock: Clock,
@@ -35,8 +36,8 @@ class Intake:
     ) -> None:
         """Read from `driver` while `turn` is held. `format` is what reports name."""
         self._driver, self._managers, self._flights = driver, managers, flights
-        self._turn, self._settler, self._clock, self._format = turn, settler, clock, format
-        self._refresher = Refresher(driver, managers, flights)
+        self._turn, self._refresher, self._settler = turn, refresher, settler
+        self._clock, self._format = clock, format
 
     def load(self, kinds: Sequence[str], *, discard: bool) -> LoadReport:
         """Read kinds whole, as one commit has left them; what cannot be read is in the report.

@@ -11,6 +11,7 @@ from statestore.drivers.driver import Driver
 from statestore.engine.flights import Flights
 from statestore.errors import (
     CorruptRecord,
+    HistoryPruned,
     RecordNotFound,
     StateStoreError,
     StorageError,
@@ -199,6 +200,20 @@ class Refresher:
         self._take_in({key: one}, {}, news)
         return not news.kept
 
+    def newest(self, key: Key) -> Loaded | None:
+        """Return a record as it is stored now; None if there is none. Its manager is told nothing.
+
+        Raises:
+            StateStoreError: it cannot be read.
+        """
+        if key.kind in self._loaded_at:
+            try:
+                self._read_feed()
+            except HistoryPruned:  # what is noted is not all
+                self._steps.pop(key, None)
+        one = self._read_one(key)
+        return None if isinstance(one, Gone) else one
+
     # --- inside -----------------------------------------------------------------------
 
     def _read_feed(self) -> None:
@@ -276,10 +291,11 @@ class Refresher:
         return found
 
     def _read_one(self, key: Key) -> Loaded | Gone:
-        manager, steps = self._managers[key.kind], self._steps.get(key, [])
+        manager = self._managers[key.kind]
+        base = manager.known(key.id)
+        steps = [step for step in self._steps.get(key, ()) if step.revision > base]
         if steps and isinstance(steps[-1].change, Delete):
             return Gone(steps[-1].revision)
-        base = manager.known(key.id)
         patches = [step.change for step in steps if isinstance(step.change, Patch)]
         if patches and len(patches) == len(steps):
             follow = range(base + 1, base + len(steps) + 1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
-from statestore.drivers.driver import Driver
-from statestore.errors import Conflict, RecordNotFound, StateStoreError
-from statestore.models.keys import Key
-from statestore.models.managed import Loaded, RecordManager, Unmergeable
+from statestore.engine.refreshing import Refresher
+from statestore.errors import Conflict, StateStoreError
+from statestore.models.managed import RecordManager, Unmergeable
 from statestore.models.reports import Failure
 from statestore.models.workspaces import Workspace
 
@@ -21,9 +21,14 @@ class Settler:
     "merge" merges both where they do not contradict each other. "never" settles nothing at all.
     """
 
-    def __init__(self, driver: Driver, managers: Mapping[str, RecordManager]) -> None:
-        """Settle what `driver` refuses of the changes of `managers`."""
-        self._driver, self._managers = driver, managers
+    def __init__(
+        self,
+        managers: Mapping[str, RecordManager],
+        refresher: Refresher,
+        turn: AbstractContextManager[Any],
+    ) -> None:
+        """Settle conflicts of `managers` with what `refresher`, while `turn` is held, finds."""
+        self._managers, self._refresher, self._turn = managers, refresher, turn
 
     def settle(
         self,
@@ -49,7 +54,8 @@ class Settler:
             if conflict.in_memory or not manager.can_settle(key.id, policy, workspace):
                 failures.append(failure)
                 return None
-            stored = self._stored(manager, key)
+            with self._turn:
+                stored = self._refresher.newest(key)
             if workspace is not None:
                 return manager.settle_within(workspace, key.id, stored, policy)
             return manager.settle(key.id, stored, policy)
@@ -65,9 +71,3 @@ class Settler:
             conflict.add_note(f"what merges or compares it raised {type(error).__name__}")
             failures.append(failure)
         return None
-
-    def _stored(self, manager: RecordManager, key: Key) -> Loaded | None:
-        try:
-            return manager.decode(self._driver.read(key))
-        except RecordNotFound:
-            return None

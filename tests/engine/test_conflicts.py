@@ -8,6 +8,7 @@ from statestore import (
     ConfigurationError,
     Conflict,
     EncodeError,
+    HistoryPruned,
     InvalidRecord,
     Manager,
     NewerSchema,
@@ -532,6 +533,37 @@ def test_messages_that_two_have_added_are_both_there(talking, policy):
     one.store.refresh()
     assert talk(one) == ["first", "one", "other"]
     assert one.conversations["c"] == other.conversations["c"]
+
+
+def test_messages_join_those_of_others_without_all_being_read(talking, monkeypatch):
+    one, other = talking
+    read = []
+    monkeypatch.setattr(other.conversations, "decode", read.append)
+
+    for number in range(3):
+        one.conversations.add_message("c", role="user", content=f"one {number}")
+        one.store.save_all()
+        other.conversations.add_message("c", role="user", content=f"other {number}")
+        assert other.store.save_all().resolved
+        one.store.refresh()
+
+    assert talk(one) == talk(other)
+    assert talk(one)[1:] == [f"{who} {n}" for n in range(3) for who in ("one", "other")]
+    assert read == []
+
+
+def test_conflict_is_settled_though_the_history_is_forgotten(two, monkeypatch):
+    one, _ = two()
+
+    def pruned(after):
+        raise HistoryPruned(one.store.path, after, 2)
+
+    monkeypatch.setattr(one.store._engine.driver, "changes", pruned)
+
+    report = one.store.save_all(on_conflict="mine")
+
+    assert resolved(report) == {A: "mine"}
+    assert stored(one) == {"a": "mine"}
 
 
 def test_message_that_two_have_added_is_there_once(talking):
