@@ -109,6 +109,10 @@ class Engine:
         """Whether all kinds were loaded at least once."""
         return self._loaded
 
+    def knows(self, kind: str) -> bool:
+        """Say whether a kind was ever loaded: then its manager is to hold what is stored."""
+        return self._intake.knows(kind)
+
     @property
     def format(self) -> str:
         """The name of the serializer that the next files are written with."""

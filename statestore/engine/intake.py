@@ -39,6 +39,10 @@ class Intake:
         self._turn, self._refresher, self._settler = turn, refresher, settler
         self._clock, self._format = clock, format
 
+    def knows(self, kind: str) -> bool:
+        """Say whether a kind was ever loaded."""
+        return self._refresher.is_known(kind)
+
     def load(self, kinds: Sequence[str], *, discard: bool) -> LoadReport:
         """Read kinds whole, as one commit has left them; what cannot be read is in the report.
 

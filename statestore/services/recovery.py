@@ -106,7 +106,7 @@ def bring_back(engine: Engine, key: Key) -> BringBackReport:
             revision=stored.revision,
             copied=version.copied,
         )
-        if engine.is_loaded and key.kind in engine.managers:
+        if engine.knows(key.kind):
             engine.take_in([key.kind], discard=False)
     engine.finish(report, None, StateStoreError, strict=False)
     return report

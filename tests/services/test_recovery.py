@@ -204,6 +204,19 @@ def test_deleted_record_is_no_loss_and_can_be_brought_back(place):
     assert place.texts() == {"a": "one", "b": "two"}
 
 
+def test_record_that_is_brought_back_is_shown_where_only_its_kind_was_loaded(place):
+    place.save(a="one")
+    with Store(place.path) as store:
+        notes = store.register(Manager("notes", Note))
+        store.load("notes")
+        notes.delete("a")
+        store.save_all()
+
+        store.bring_back("notes/a")
+
+        assert notes["a"].text == "one"
+
+
 def test_patched_record_is_brought_back_with_its_patches(place):
     place.save(a="one")
     code = "driver.commit([Patch(Key('notes', 'a'), {}, (Append('lines', %d, ('%s',)),))], {})"
