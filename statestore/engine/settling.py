@@ -51,7 +51,7 @@ class Settler:
             failures.append(failure)
             return None
         try:
-            if conflict.in_memory or not manager.can_settle(key.id, policy, workspace):
+            if not manager.can_settle(key.id, policy, workspace):
                 failures.append(failure)
                 return None
             with self._turn:
@@ -61,7 +61,12 @@ class Settler:
             return manager.settle(key.id, stored, policy)
         except Unmergeable as error:
             conflict = Conflict(
-                key.kind, key.id, conflict.expected, conflict.found, fields=error.fields
+                key.kind,
+                key.id,
+                conflict.expected,
+                conflict.found,
+                in_memory=conflict.in_memory,
+                fields=error.fields,
             )
             failures.append(Failure(key, failure.operation, conflict))
         except StateStoreError as error:

@@ -115,7 +115,11 @@ class Sharer(Keeper[R]):
         if policy == "theirs":
             raise Unmergeable  # a part of a transaction cannot be given up
         with self._lock:
-            base, unknown = self._base_within(workspace, id), self._unknown.get(id)
+            live, unknown = self._live.get(id), self._unknown.get(id)
+            if workspace.seen[id] is not live and not self._is_clean(id, self._saved.get(id), live):
+                raise Unmergeable  # another thread has changed it, too, and not saved it yet
+            base = self._base_within(workspace, id)
+            workspace.seen[id] = live
         how, record = self._settled(base, workspace.written[id], stored, policy)
         # Not in memory, as long as it is not known that the transaction is made: what is unsaved
         # there was not made of what others have stored.
@@ -136,6 +140,10 @@ class Sharer(Keeper[R]):
 
     def _base_within(self, workspace: Workspace[R] | None, id: str) -> R | None:
         based: Based | None = None if workspace is None else workspace.based.get(id)
+        if workspace is not None and based is None:
+            seen = workspace.seen[id]
+            if seen is not self._live.get(id):
+                return seen  # what others have made of it is in memory already
         return self._base(self._saved.get(id) if based is None else based.saved)
 
     def _is_clean(self, id: str, saved: Saved | None, live: R | None) -> bool:

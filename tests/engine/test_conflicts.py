@@ -631,6 +631,46 @@ def test_messages_added_within_a_transaction(talking):
     assert (talk(one), one.tasks["t"].title) == (["first", "one", "other"], "done")
 
 
+def test_messages_added_within_a_transaction_that_a_refresh_has_overtaken(talking, running):
+    """What others have added is in memory before the block is left."""
+    one, other = talking
+
+    with other.store.transaction():
+        other.conversations.add_message("c", role="user", content="other")
+        one.conversations.add_message("c", role="user", content="one")
+        one.store.save_all()
+        running(other.store.refresh).join()
+
+    assert talk(other) == ["first", "one", "other"]
+    assert other.store.unsaved == ()
+    one.store.refresh()
+    assert talk(one) == ["first", "one", "other"]
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_transaction_that_another_thread_has_overtaken_merges_what_is_saved(two, running, saves):
+    one, _ = two()
+    one.store.save_all(on_conflict="mine")
+
+    def rival():
+        one.notes.update("a", text="rival")
+        if saves:
+            one.store.save_all()
+
+    def change():
+        with one.store.transaction(on_conflict="merge"):
+            one.notes.update("a", more="within")
+            running(rival).join()
+
+    if saves:
+        change()
+    else:
+        with pytest.raises(TransactionFailed):
+            change()
+    assert one.notes["a"] == Note("a", "rival", "within" if saves else "")
+    assert one.store.unsaved == (() if saves else (A,))
+
+
 # --- transactions ---------------------------------------------------------------------
 
 
