@@ -145,11 +145,22 @@ class FileLock:
             self._take_file(self.file, began_s, idle)
         else:
             try:
-                self._take_file(self._turnstile, began_s, idle)
-                self._take_file(self.file, began_s, idle)
+                if self._is_let_through(self._turnstile, began_s, idle):
+                    self._take_file(self.file, began_s, idle)
             finally:
                 self._turnstile.unlock()  # harmless where it was not taken
         self.file.try_note_at(HOLDER_OFFSET, this_process_bytes())
+
+    def _is_let_through(self, turnstile: OpenFile, began_s: float, idle: Idle) -> bool:
+        """Wait at the turnstile. False says that the file is locked without it."""
+        try:
+            self._take_file(turnstile, began_s, idle)
+        except LockTimeout:
+            # Who is in it may have been stopped there, when nobody has the lock any more.
+            if not self.file.lock(wait=False):
+                raise
+            return False
+        return True
 
     def _take_file(self, file: OpenFile, began_s: float, idle: Idle) -> None:
         if not file.lock(wait=False):

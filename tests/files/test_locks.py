@@ -14,7 +14,7 @@ from statestore.files import holders
 from statestore.files.calls import SystemFiles
 from statestore.files.folders import open_folder
 from statestore.files.holders import HOLDER_BYTES, HOLDER_OFFSET, Holder, this_process
-from statestore.files.locks import FileLock
+from statestore.files.locks import LOCK_TIMEOUT_S, FileLock
 from statestore.testing.faulty import Fail, FaultyFiles, named
 
 
@@ -449,7 +449,13 @@ def test_who_has_had_a_lock_with_a_turnstile_cannot_take_it_before_those_who_wai
             files = folder.open_file("lock", create=True), folder.open_file("next", create=True)
         return FileLock(files[0], turnstile=files[1], **options)
 
-    first, again, waiting = opened(), opened(timeout_s=0.0), opened()
+    class Waits(Exception):
+        pass
+
+    def refuse(seconds):
+        raise Waits
+
+    first, again, waiting = opened(), opened(), opened()
     waits, go = threading.Event(), threading.Event()
 
     def idle(seconds):
@@ -466,7 +472,7 @@ def test_who_has_had_a_lock_with_a_turnstile_cannot_take_it_before_those_who_wai
     with first.held():
         thread.start()
         assert waits.wait(60)
-    with pytest.raises(LockTimeout), again.held():
+    with pytest.raises(Waits), again.held(idle=refuse):
         pass
     assert not taken
     go.set()
@@ -477,6 +483,19 @@ def test_who_has_had_a_lock_with_a_turnstile_cannot_take_it_before_those_who_wai
         pass
     for one in (first, again, waiting):
         one.close()
+
+
+def test_who_is_stopped_in_the_turnstile_keeps_nobody_from_a_free_lock_for_ever(tmp_path, clock):
+    with open_folder(str(tmp_path)) as folder:
+        files = [folder.open_file(name, create=True) for name in ("lock", "next", "next")]
+    stopped, other = files[2], FileLock(files[0], turnstile=files[1], clock_s=clock)
+    assert stopped.lock(wait=False)
+
+    with other.held(idle=clock.idle):
+        assert sum(clock.idled) >= LOCK_TIMEOUT_S
+
+    stopped.close()
+    other.close()
 
 
 def test_turnstile_is_let_go_of_when_the_waiting_ends_in_vain(tmp_path):
