@@ -110,7 +110,10 @@ class Catalogue:
         key, known = fold.key, self._known.get(fold.key)
         if fold.is_gone:
             self._left.pop(key, None)  # whoever has written it has removed it, too
-        elif fold.revision > self.highest(key):
+        elif fold.revision > self.highest(key) or (
+            # Its revision was another commit's, or what it was made is in that commit.
+            known is not None and known.is_edited and fold.revision == known.revision
+        ):
             # A file of a lower revision that turns up now is one that somebody has put back.
             name = known.name if known is not None else ""
             self._note(key, Known(
@@ -129,6 +132,12 @@ class Catalogue:
         if known is not None:
             self._left[key] = known
         self._buried[key] = revision, sequence
+
+    def made_again(self, key: Key, revision: Revision, sequence: int) -> None:
+        """Note that a commit has made a record whose deletion its process had forgotten by then."""
+        buried, at = self._buried.get(key, (0, 0))
+        if 0 < at < sequence and revision <= buried:
+            del self._buried[key]
 
     def take_left(self, key: Key) -> Known | None:
         """Return, once, what was known of a file whose record is gone: it has still to go."""

@@ -93,7 +93,9 @@ def take_up(recovered: Recovered, catalogue: Catalogue, overlay: Overlay) -> Non
 
 
 def note_gone(folds: Iterable[Fold], catalogue: Catalogue) -> None:
-    """Note which records commits have deleted."""
+    """Note which records commits have deleted, and which of these they have made again."""
     for fold in folds:
         if fold.is_gone:
             catalogue.buried(fold.key, fold.revision, fold.sequence)
+        else:
+            catalogue.made_again(fold.key, fold.revision, fold.sequence)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import TypeAlias
 
 from statestore.drivers.background import Background
@@ -320,15 +320,21 @@ class Ledger:
             raise StoreClosed(self._place.path)
         action.wait()
 
-    def _adopt(self, edited: Sequence[Edited]) -> None:
-        """Make what others have written commits, so that no revision is used twice."""
+    def _adopt(self, edited: Sequence[Edited]) -> Set[Key]:
+        """Make what others have written commits, so that no revision is used twice.
+
+        Returns the keys of those that another commit came before, so that they are none.
+        """
+        overtaken = {one.record.key for one in edited}
         if self.is_in_doubt:
-            return
+            return set()
         drafts = {one.record.key: [edit_draft(one.record)] for one in edited}
         failed: list[BaseException] = []
 
         def settle(result: Commit | BaseException) -> None:
-            if not isinstance(result, Commit):
+            if isinstance(result, Commit):
+                overtaken.difference_update(result.revisions)
+            else:
                 failed.append(result)
 
         request = Request(
@@ -340,9 +346,10 @@ class Ledger:
         is_patient = self._adoption is None or self._adoption.is_done_within(0)
         self._adoption = request
         if not request.is_done_within(ADOPTION_S if is_patient else 0):
-            return
+            return set()
         for error in failed:  # their revisions hold in this process, and are taken up again later
             self._tell(error)
+        return set() if failed else overtaken
 
     def _tell(self, error: BaseException) -> None:
         if isinstance(error, FilesBehind):

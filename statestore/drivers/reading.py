@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 import attrs
 import orjson
@@ -53,6 +53,10 @@ class _Edit:
     found: Found
     edited: Edited
 
+    @property
+    def key(self) -> Key:
+        return self.edited.record.key
+
 
 class Reader:
     """Reads records. Any thread may use it."""
@@ -65,7 +69,7 @@ class Reader:
         stages: Stages,
         lock: threading.RLock,
         serializer: Callable[[], Serializer],
-        adopt: Callable[[Sequence[Edited]], None] | None,
+        adopt: Callable[[Sequence[Edited]], Set[Key]] | None,
         catch_up: Callable[[], None],
     ) -> None:
         """Read in a place.
@@ -73,7 +77,8 @@ class Reader:
         Args:
             lock: that of the place and the catalogue.
             serializer: what tells with which one the next files are written.
-            adopt: what makes edits commits; None where nothing may be written.
+            adopt: what makes edits commits, and returns the keys of those that are none, as a
+                commit came before them; None where nothing may be written.
             catch_up: what takes in the commits of other processes.
         """
         self._place, self._catalogue, self._overlay = place, catalogue, overlay
@@ -87,15 +92,23 @@ class Reader:
         self._place.want_open()
         self._catch_up()
         for _ in range(_LOOKS):
-            with self._lock:
-                self._place.want_open()
-                fold = self._overlay.get(key)
-                if fold is not None and fold.begin is not None:
-                    return self._folded(key, fold, None)
-                folder = self._place.kind(key.kind)
-                found = self._find(folder, stem, None) if folder else Found()
-                known = self._noted(fold, found)
-            stored = self._merged(key, fold, found, known)
+            fold: Fold | None = None
+            try:
+                with self._lock:
+                    self._place.want_open()
+                    fold = self._overlay.get(key)
+                    if fold is not None and fold.begin is not None:
+                        return self._folded(key, fold, None)
+                    folder = self._place.kind(key.kind)
+                    found = self._find(folder, stem, None) if folder else Found()
+                    known = self._noted(fold, found)
+                if self._is_overtaken(found, known, fold):
+                    continue
+                stored = self._merged(key, fold, found, known)
+            except CorruptRecord:
+                if self._is_stale(fold):
+                    continue
+                raise
             if stored is not None:
                 return stored
             if found.unreadable:
@@ -134,10 +147,14 @@ class Reader:
                 else:
                     yield one
         edits = [one.edited for one in held if isinstance(one, _Edit)]
-        if edits and self._adopt is not None:
-            self._adopt(edits)
+        overtaken = self._adopt(edits) if edits and self._adopt is not None else ()
         for one in held:
-            yield self._stored(one.found, one.edited.known) if isinstance(one, _Edit) else one
+            if not isinstance(one, _Edit):
+                yield one
+            elif one.key in overtaken and self._is_changed(one.key, one.edited.known, None):
+                yield from self._again(one.key)
+            else:
+                yield self._stored(one.found, one.edited.known)
 
     def _looked_at(
         self,
@@ -148,7 +165,7 @@ class Reader:
     ) -> Iterator[_Edit | Stored | Failure]:
         if fold is not None and fold.begin is not None:
             if not fold.is_gone:
-                yield self._folded_or_failure(fold)
+                yield from self._whole(fold)
             return
         found, fold, known = self._look(folder, stem, names, fold)
         yield from self._unreadable(found)
@@ -213,13 +230,35 @@ class Reader:
             return None
         return self._catalogue.read(record)
 
-    def _folded_or_failure(self, fold: Fold) -> Stored | Failure:
-        with self._lock:
-            self._place.want_open()
-            try:
-                return self._folded(fold.key, fold, None)
-            except StateStoreError as error:
-                return Failure(fold.key, "load", error)
+    def _whole(self, fold: Fold) -> Iterator[Stored | Failure]:
+        """Yield what commits alone make of a record."""
+        one: Stored | Failure
+        try:
+            with self._lock:
+                self._place.want_open()
+                one = self._folded(fold.key, fold, None)
+        except StateStoreError as error:
+            if isinstance(error, CorruptRecord) and self._is_stale(fold):
+                yield from self._again(fold.key)
+                return
+            one = Failure(fold.key, "load", error)
+        yield one
+
+    def _is_stale(self, fold: Fold | None) -> bool:
+        """Say whether something has come of a record since: its staged file may have gone."""
+        if fold is None:
+            return False
+        self._catch_up()
+        return self._overlay.get(fold.key) is not fold
+
+    def _again(self, key: Key) -> Iterator[Stored | Failure]:
+        """Yield a record that a scan has come upon, as it is by now."""
+        try:
+            yield self.read(key)
+        except RecordNotFound:
+            return
+        except StateStoreError as error:
+            yield Failure(key, "load", error)
 
     def _orphan(self, fold: Fold) -> Failure:
         reason = "its file is missing, and only changes to it are left"
@@ -350,9 +389,19 @@ class Reader:
         if known is None:
             assert fold is not None  # noqa: S101 # it says more than the file
             return self._folded(key, fold, found)
-        if known.is_edited and self._adopt is not None:
-            self._adopt([Edited(found.record, known)])
         return self._stored(found, known)
+
+    def _is_overtaken(self, found: Found, known: Known | None, fold: Fold | None) -> bool:
+        """Make an edit a commit; say whether another one has come before it, so that it is none."""
+        if known is None or not known.is_edited or found.record is None or self._adopt is None:
+            return False
+        key = found.record.key
+        return key in self._adopt([Edited(found.record, known)]) and self._is_changed(
+            key, known, fold
+        )
+
+    def _is_changed(self, key: Key, known: Known, fold: Fold | None) -> bool:
+        return self._overlay.get(key) is not fold or self._catalogue.get(key) is not known
 
     def _folded(self, key: Key, fold: Fold, found: Found | None) -> Stored:
         if fold.is_gone:

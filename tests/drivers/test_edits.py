@@ -238,7 +238,7 @@ def test_change_that_comes_between_seeing_an_edit_and_adopting_it(driver, path):
 
     def change_first(edited):
         driver.commit([patch("a", m=1)], {})
-        adopt(edited)
+        return adopt(edited)
 
     reader._adopt = change_first
     driver.read(key("a"))
