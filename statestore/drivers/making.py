@@ -22,7 +22,7 @@ from statestore.drivers.following import note_gone
 from statestore.drivers.overlay import Fold, Overlay, follow
 from statestore.drivers.place import Place
 from statestore.drivers.planning import Batch, Looks, Planner
-from statestore.errors import CommitRefused, StoreInDoubt
+from statestore.errors import CommitRefused, StateStoreError, StoreInDoubt
 from statestore.journal.entries import Checkpoint, Entry, encode_entry
 from statestore.journal.journal import Journal
 from statestore.journal.standing import News, Recovered
@@ -121,9 +121,17 @@ class CommitMaker:
         """Take in what other processes have committed, and let readers see it.
 
         Waits for nobody who has the lock.
+
+        Raises:
+            StoreInDoubt: a sync has failed; readers see what is on the disk all the same.
         """
-        self._take_in(self._journal.catch_up())
-        self.show()
+        try:
+            self._take_in(self._journal.catch_up())
+            self.show()
+        except StoreInDoubt:
+            with contextlib.suppress(StateStoreError):  # what is known goes on being read
+                self._show_rest()
+            raise
 
     def wanted(self, action: Action) -> None:
         """Have a reader served by the next `serve()`, or while the lock is waited for."""
@@ -151,6 +159,15 @@ class CommitMaker:
         if self._foreign.is_empty and self._upto == self._journal.files_upto:
             return
         self._journal.sync()
+        self._show((), {})
+
+    def _show_rest(self) -> None:
+        """Let readers see, once nothing more comes, what others have brought to the disk before."""
+        if not self._journal.is_behind:
+            return
+        news = self._journal.on_disk(self.sequence)
+        self._foreign = _Foreign()  # some of it may be in doubt
+        self._take_in(news)
         self._show((), {})
 
     # --- a batch ----------------------------------------------------------------------
@@ -269,7 +286,7 @@ class CommitMaker:
                 self.last_time = entries[-1].committed_at
             self.sequence = self._journal.sequence
         self._journal.shown()
-        if foreign.folds:
+        if foreign.folds and not self._journal.is_in_doubt:
             self._committed_elsewhere()
 
 

@@ -69,6 +69,11 @@ class Syncs:
         # A later one too: its failure took the place of the note of an earlier one.
         return self._notes().failed >= generation
 
+    def durable(self, generation: int) -> int:
+        """Return how far the segment of a generation is on the disk; 0 if that is not told."""
+        notes = self._notes()
+        return notes.durable if notes.generation == generation else 0
+
     def failed(self, generation: int) -> None:
         """Tell all others that nobody may go on in the segment of a generation."""
         data = generation.to_bytes(8, "little")

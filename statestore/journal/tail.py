@@ -42,7 +42,7 @@ class Tail:
         self._is_hidden = False
         self._durable = 0
         self._has_appended = False
-        self._in_doubt = False
+        self._in_doubt = self._is_told_all = False
         self._is_garbled = False
         """Whether this process has left half a block, when it had appended nothing."""
         self._lock: FileLock | None = None
@@ -88,7 +88,9 @@ class Tail:
 
         Asked without the lock; what it says may be out of date by the time that it is said.
         """
-        return not self._in_doubt and self._shared.read_at(0, BLOCK_BYTES) != self._shown
+        if self._in_doubt:
+            return not self._is_told_all
+        return self._shared.read_at(0, BLOCK_BYTES) != self._shown
 
     def standing(self) -> tuple[int, int]:
         """Return the sequence of the last commit of all processes, and `files_upto`, as told now.
@@ -154,6 +156,28 @@ class Tail:
             self._undo_rotation(block)
             told = block.to_bytes()
         return self._taken_in(block, told)
+
+    def on_disk(self, after: int) -> News:
+        """Return the commits behind `after` that are on the disk, where the rest is in doubt.
+
+        Nothing comes after them any more.
+
+        Raises:
+            CorruptJournal, StorageError: they cannot be read.
+        """
+        self._is_told_all = True
+        block = SharedBlock.read(self._shared) or self._block
+        if not block.tail:
+            return News()
+        segment = self._opened(block.generation)
+        try:
+            frames = segment.read_to(max(block.durable, self._syncs.durable(block.generation)))
+            checkpoint = Standing.of(segment, frames).checkpoint
+            entries = [one for one in commits_of(segment, frames) if one.sequence > after]
+            self._block = attrs.evolve(block, sequence=max(after, segment.chain.sequence))
+        finally:
+            segment.close()
+        return News(entries, checkpoint)
 
     def _taken_in(self, block: SharedBlock, told: bytes) -> News:
         """Return what is new since the block that was taken in last."""
