@@ -35,10 +35,13 @@ class WrittenFormat:
 
     def use(self, serializer: Serializer, *, remember: bool) -> None:
         """Write the next files with `serializer`. See `RecordFiles.use`."""
-        if remember:
-            with self._place.writing("change the format"):
-                self._place.remember_format(serializer.name)
-        self.serializer, self._follows = serializer, remember
+        if not remember:
+            self.serializer, self._follows = serializer, False
+            return
+        with self._place.writing("change the format"):
+            self._place.remember_format(serializer.name)
+            # Before anybody can remember another, which would have to be followed.
+            self.serializer, self._follows = serializer, True
 
     def follow(self) -> None:
         """Take up what another process has made the format of the store.
