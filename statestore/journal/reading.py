@@ -16,6 +16,7 @@ from statestore.journal.journal import JOURNAL_FOLDER, LOCK_FILE
 from statestore.journal.segments import Segment, generations, read_segment, segment_name
 from statestore.journal.shared import BLOCK_BYTES, SharedBlock
 from statestore.journal.standing import Recovered, commits_of, read_whole
+from statestore.journal.syncing import Syncs
 
 _LOOKS = 100
 
@@ -83,10 +84,11 @@ class JournalReader:
             return self._opened_again()
         if block.is_poisoned or self._doubted == block.generation:
             self._told = told
-            return ()
+            return commits_of(segment, segment.read_to(self._durable(block)))
         before = attrs.evolve(segment.chain)
         frames = segment.read_to(max(block.tail, before.end))
-        if segment.chain.end != block.tail:
+        if (segment.chain.end, segment.chain.checksum) != (block.tail, block.checksum):
+            # Also where one of the same generation was begun by who died, and then by another.
             return self._opened_again()
         if block.durable < block.tail and frames and not self._is_synced(segment):
             segment.chain, self._doubted = before, block.generation
@@ -121,7 +123,13 @@ class JournalReader:
             segment.file.sync_data()
         except StorageError:
             return False  # never again: the system would say that all is well
-        return True
+        # The system may have told of an error before this process has opened the file.
+        return self._shared is None or not Syncs(self._shared).has_failed(segment.generation)
+
+    def _durable(self, block: SharedBlock) -> int:
+        """Return how far the newest segment is known to be on the disk."""
+        noted = Syncs(self._shared).durable(block.generation) if self._shared else 0
+        return max(block.durable, noted)
 
     def _tell(self) -> bytes:
         """Return what the processes at work tell each other."""

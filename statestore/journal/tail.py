@@ -189,7 +189,8 @@ class Tail:
             # The newest one tells all: what is not in it is in files.
             self._segment.close()
             self._segment = None
-        if self._segment is None and block.tail:
+        is_next = block.generation != self._block.generation
+        if self._segment is None and (block.tail or is_next) and block.generation:
             news = self._entered(block)
         elif self._segment is not None and block.tail > self._segment.chain.end:
             news = self._continued(self._segment, block.tail)
@@ -203,12 +204,16 @@ class Tail:
         """Go to the newest segment, and return what is new in it."""
         segment = self._opened(block.generation)
         try:
-            frames = self._read_live(segment, block.tail)
+            # Who has recovered it may have found nothing to go on with, but for what is gone.
+            frames = self._read_live(segment, block.tail) if block.tail else segment.read_to()
             checkpoint = Standing.of(segment, frames).checkpoint
             entries = [one for one in commits_of(segment, frames) if one.sequence > self.sequence]
         except BaseException:
             segment.close()
             raise
+        if not block.tail:
+            segment.close()
+            return News(entries, checkpoint)
         self._segment = segment
         self._durable = block.durable
         return News(entries, checkpoint)

@@ -2,7 +2,7 @@
 
 import errno
 import fcntl
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 
@@ -11,6 +11,7 @@ from statestore.files.calls import SystemFiles
 from statestore.files.folders import open_folder
 from statestore.files.locks import share
 from statestore.journal.journal import Journal
+from statestore.journal.reading import JournalReader
 from statestore.journal.shared import BLOCK_BYTES
 from statestore.models.keys import Key
 from statestore.testing.faulty import Fail, FaultyFiles, PowerOff, Stop, named
@@ -31,6 +32,9 @@ class Waking(SystemFiles):
 
 def ids_of(recovered):
     return [op.key.id for entry in recovered.window for op in entry.ops]
+
+
+STORE_ID = "5a" * 16
 
 
 def rename_of_segment(call):
@@ -139,3 +143,78 @@ def test_last_to_close_keeps_what_a_segment_begun_meanwhile_tells_of_the_dead(op
     last.die()
 
     assert [key for key, *_ in opened().recovered.deleted] == [Key("notes", "a")]
+
+
+def test_segment_that_nobody_may_append_to_tells_of_the_dead_too(opened):
+    idle, other = opened(), opened()
+    other.commit("a")
+    idle.catch_up()
+    other.commit("a", delete=True)
+    other.files_written()
+    other.rotate()
+    other.journal._poison()
+    assert not opened().recovered.window
+
+    idle.catch_up()
+    idle.commit("b")
+
+    for each in (idle, other):
+        each.die()
+    assert Key("notes", "a") in idle.gone
+    assert [key for key, *_ in opened().recovered.deleted] == [Key("notes", "a")]
+
+
+# --- reading only ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def reader(opened, place):
+    """Read the journal: `reader()`."""
+    with ExitStack() as stack:
+
+        def open_reader():
+            own = stack.enter_context(open_folder(str(place)))
+            reader = stack.enter_context(closing(JournalReader(own, STORE_ID)))
+            return reader, reader.open()
+
+        yield open_reader
+
+
+def test_reader_leaves_a_segment_that_another_has_taken_the_place_of(opened, reader):
+    files = FaultyFiles()
+    dying, other = opened(files), opened()
+    dying.commit("a")
+    dying.files_written()
+    files.arm(1, Stop(), only=lambda call: call.name == "sync" and call.path.endswith("/journal"))
+    with pytest.raises(PowerOff):
+        dying.rotate()
+    files.release()
+    one, recovered = reader()
+    assert recovered.sequence == 1
+    other.commit("b")
+    other.files_written()
+    other.rotate()
+
+    assert one.catch_up().sequence == 2
+
+
+def test_reader_believes_no_sync_where_another_has_failed(opened, reader):
+    one = opened()
+    one.commit("a")
+    follower, _ = reader()
+    one.append("b")
+    one.journal._syncs.failed(one.journal._segment.generation)
+
+    assert follower.catch_up() == ()
+
+
+def test_reader_is_told_what_was_on_the_disk_before_a_sync_failed(opened, reader):
+    one = opened()
+    one.commit("a")
+    follower, _ = reader()
+    one.commit("b")
+    one.append("c")
+    one.journal._poison()
+
+    assert [entry.sequence for entry in follower.catch_up()] == [2]
+    assert follower.catch_up() == []
