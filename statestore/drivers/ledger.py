@@ -262,7 +262,8 @@ class Ledger:
         finally:
             self._background.stop()
             self._committer.stop()
-        with contextlib.suppress(LockTimeout):  # whoever has it is at work
+        # Whoever has the lock is at work; and all is in files, wherever the journal may be.
+        with contextlib.suppress(LockTimeout, StoreReplaced):
             self._journal.end()
 
     def close(self) -> None:

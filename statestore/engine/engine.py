@@ -105,6 +105,11 @@ class Engine:
         return self._managers
 
     @property
+    def path(self) -> str:
+        """See `Driver.path`."""
+        return self.driver.path
+
+    @property
     def is_loaded(self) -> bool:
         """Whether all kinds were loaded at least once."""
         return self._loaded

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from statestore.errors import CorruptJournal, StorageError, StoreInDoubt
+from statestore.errors import CorruptJournal, StorageError, StoreInDoubt, StoreReplaced
 from statestore.files.folders import Folder
 from statestore.files.locks import FileLock, Idle
 from statestore.files.open_files import OpenFile
@@ -239,6 +239,8 @@ class Tail:
     def _append(self, payloads: Sequence[bytes], type: int) -> None:
         segment = self._segment
         assert segment is not None  # noqa: S101 # a tail says that there is one
+        if not segment.file.status().st_nlink:
+            raise StoreReplaced(self._path, "its journal was removed or replaced by another")
         try:
             segment.append(payloads, durable=self._durable, type=type)
         except Uncertain as error:

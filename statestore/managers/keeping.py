@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, NoReturn, Protocol, TypeVar, cast
 
 import orjson
 
@@ -15,6 +15,7 @@ from statestore.errors import (
     EncodeError,
     ManagerInUse,
     NewerSchema,
+    NotPicklable,
     StateStoreError,
     StructureError,
 )
@@ -69,6 +70,15 @@ class Keeper(Generic[R]):
         self._on_change: Callable[[Set[str]], None] | None = None
         self._landings: dict[str, Landing] = {}
         forks.note(self)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: what is unsaved here would be saved twice.
+
+        Raises:
+            NotPicklable: always.
+        """
+        path = "the path" if self._owner is None else self._owner.path
+        raise NotPicklable(f"the manager of {self.kind!r}", path)
 
     @property
     def unsaved(self) -> tuple[str, ...]:

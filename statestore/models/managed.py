@@ -67,6 +67,11 @@ class Unmergeable(Exception):
 class Owner(Protocol):
     """What coordinates managers, as they see it."""
 
+    @property
+    def path(self) -> str:
+        """What people call the place of the store."""
+        ...
+
     def renew(self, kind: str, id: str) -> None:
         """Let the manager of a kind know the newest state of a record.
 

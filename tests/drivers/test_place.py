@@ -143,3 +143,20 @@ def test_two_drivers_on_one_store_see_each_other(opened):
     assert one.read(key("a")).revision == 2
     one.commit([Delete(key("a"))], {key("a"): 2})
     assert contents(other) == {}
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_journal_that_went_away_takes_no_commit(opened, root, tmp_path, how):
+    driver = opened()
+    driver.commit([put("a", n=1)], {})
+    (segment,) = (root / ".statestore" / "journal").iterdir()
+    if how == "removed":
+        shutil.rmtree(segment.parent)
+    else:  # as tools do that copy a file beside it first
+        shutil.copy(segment, tmp_path / "copy")
+        os.replace(tmp_path / "copy", segment)
+
+    for _ in range(2):
+        with pytest.raises(StoreReplaced, match="its journal was removed or replaced"):
+            driver.commit([put("a", n=2)], {})
+    assert contents(driver) == {"a": {"id": "a", "n": 1}}

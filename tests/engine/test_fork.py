@@ -707,6 +707,18 @@ def test_pool_that_inherits_an_open_store(opened, root):
     assert numbers(root) == {"a": 0, "n0": 0, "n1": 1, "n2": 2, "n3": 3}
 
 
+def test_manager_is_not_pickled_nor_copied(opened, root):
+    @attrs.frozen
+    class Other:
+        id: str
+
+    managers = (*opened().store.managers.values(), Manager("others", Other))
+    for manager in managers:
+        for send in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(NotPicklable, match=f"the manager of '{manager.kind}'"):
+                send(manager)
+
+
 def test_store_is_not_pickled_nor_copied(opened, root):
     store = opened().store
     for send in (pickle.dumps, copy.copy, copy.deepcopy):
