@@ -249,7 +249,8 @@ class Refresher:
             step = _Step(commit, revision, changes.get(key))
             if len(steps) >= _STEPS or step.change is None:
                 step = attrs.evolve(step, change=None)
-                steps.clear()
+            if not isinstance(step.change, Patch):
+                steps.clear()  # it does not matter what there was before
             steps.append(step)
 
     def _noted(self, key: Key) -> Revision:
