@@ -141,6 +141,7 @@ class Manager(RecordMapping[R]):
             RecordNotFound: there is none, or it was deleted meanwhile.
             InvalidRecord: what it returned is no record of this kind and id.
             Conflict: unsaved changes of the record contradict what others have stored.
+            CallbackFailed: a callback raised; the change is saved, so do not repeat it.
             StateStoreError: it could not be saved; the record is as it was.
         """
         name, owner, scope = self._id(id), self._owner, self._scope()
