@@ -352,7 +352,9 @@ def _whole(key: Key, steps: Sequence[_Step]) -> Stored | None:
         if isinstance(step.change, Put):
             put, at = step.change, step.commit.committed_at
             stored = Stored(key, put.document, put.schema, step.revision, at, extra=put.extra)
-        elif isinstance(step.change, Patch) and stored is not None:
+        elif stored is None or step.revision != stored.revision + 1:
+            stored = None  # one between is known by now: it came in while this was read
+        elif isinstance(step.change, Patch):
             document = apply_patch(stored.document, step.change)
             stored = attrs.evolve(stored, document=document, revision=step.revision)
         else:
