@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -130,7 +132,7 @@ class Store:
         self._engine = Engine(driver, save_on_change=save_on_change, clock=clock, policy=policy)
         self._managers: dict[str, Manager[Any]] = {}
         self._closed = False
-        self._watch: Watch | None = None
+        self._watches: deque[Watch | None] = deque()
 
     # --- managers ---------------------------------------------------------------------
 
@@ -205,11 +207,11 @@ class Store:
         """Take in what others have committed since the last load or refresh.
 
         It costs what they have changed; a few microseconds where they have not. All that is new is
-        taken in at once, as one commit has left it. Records with unsaved changes stay as they are
-        and are in `report.kept`; saving them meets a `Conflict`. `report.changes` tells what became
-        of which record, by whom. `on_load` is called where something has changed. It waits for no
-        writer. Kinds that were never loaded are loaded whole, and then nothing of them is in
-        `report.changes`.
+        taken in at once, kind by kind, as one commit has left it. Records with unsaved changes stay
+        as they are and are in `report.kept`; saving them meets a `Conflict`. `report.changes` tells
+        what became of which record, by whom. `on_load` is called where something has changed. It
+        waits for no writer. Kinds that were never loaded are loaded whole, and then nothing of them
+        is in `report.changes`.
 
         Raises:
             StoreReplaced: the folder of the store is not the one any more that was opened.
@@ -236,14 +238,22 @@ class Store:
             raise ConfigurationError("interval_s", reason)
         if self._closed:
             raise StoreClosed(self.path)
-        self._stop_watching()
-        watch = self._watch = Watch(self._engine, interval_s)
+        watch = Watch(self._engine, interval_s)
+        self._watch_by(watch)
         return Handle(watch.stop)
 
-    def _stop_watching(self) -> None:
-        watch, self._watch = self._watch, None
-        if watch is not None:
-            watch.stop()
+    def _watch_by(self, watch: Watch | None) -> None:
+        """Let one watch, or none, go on alone. Without a lock: a fork could leave it held."""
+        watches = self._watches
+        watches.append(watch)
+        with contextlib.suppress(IndexError):  # another thread has the last one in its hands
+            while True:
+                before = watches.popleft()
+                if not watches:
+                    watches.append(before)
+                    return
+                if before is not None:
+                    before.stop()
 
     def clear(self, kind: str | None = None) -> SaveReport:
         """Remove all records, or those of one kind, from memory and from the store, for good.
@@ -535,7 +545,7 @@ class Store:
 
     def _close(self) -> None:
         self._closed = True
-        self._stop_watching()
+        self._watch_by(None)
         self._engine.close()
 
     def _close_beside(self, error: BaseException | None) -> None:

@@ -132,8 +132,9 @@ class Manager(RecordMapping[R]):
 
         `change` is given the newest record, what others have made of it included, and returns its
         successor, which is committed at once in every autosave mode. If somebody else was faster it
-        is called again with what they have made. So it is to do nothing but compute; it is called
-        outside of all locks. Unsaved changes of the record go along, those of others do not.
+        is called again with what they have made. So it is to do nothing but compute, and never to
+        modify the same record; it is called outside of all locks. Unsaved changes of the record go
+        along, those of others do not.
         Within a transaction it is called once, and what it returns is a part of the transaction.
         A record of a class that can change is given to it as a copy.
 

@@ -16,8 +16,9 @@ from statestore.models.reports import Failure, SaveReport
 def clear(engine: Engine, kinds: Collection[str] | None = None) -> SaveReport:
     """Remove every record of some kinds, or of all, also of those without a manager.
 
-    It is one commit. What others commit meanwhile comes before it, and is removed, or after it, and
-    stays. What cannot be read is not removed, as nobody knows what it is; it is in the report.
+    It is one commit. Records that others change meanwhile are removed, those that they make stay,
+    also where one transaction has made some and changed others. What cannot be read is not removed,
+    as nobody knows what it is; it is in the report.
 
     Raises:
         UnknownName: there is no such kind.

@@ -640,6 +640,17 @@ def test_watching_brings_in_what_others_commit(side):
     handle.cancel()
 
 
+def test_watches_of_many_threads_leave_one_that_ends_with_the_store(side, running):
+    one, *_ = side()
+    for thread in [running(lambda: one.watch(0.001)) for _ in range(8)]:
+        thread.result()
+
+    watching = [thread for thread in threading.enumerate() if thread.name == "statestore-watch"]
+    assert len(watching) == 1
+    one.close()
+    assert not watching[0].is_alive()
+
+
 def test_watching_ends_with_the_store_also_from_a_callback(side):
     one, notes, _ = side()
     other, *_ = side()
