@@ -227,7 +227,7 @@ class Engine:
         """See `Owner.renew`."""
         self._intake.renew(Key(kind, id), self._policy)
 
-    def exchange(self, kind: str, workspace: Workspace[Any]) -> bool:
+    def exchange(self, kind: str, workspace: Workspace[Any]) -> Conflict | None:
         """See `Owner.exchange`."""
         try:
             self.publish([(self._managers[kind], workspace)], "never")
@@ -235,8 +235,8 @@ class Engine:
             error = next(iter(failed.failures)).error
             if not isinstance(error, Conflict):
                 raise error from failed
-            return False
-        return True
+            return error
+        return None
 
     def commit(
         self,

@@ -58,7 +58,10 @@ class Settler:
                 stored = self._refresher.newest(key)
             if workspace is not None:
                 return manager.settle_within(workspace, key.id, stored, policy)
-            return manager.settle(key.id, stored, policy)
+            how = manager.settle(key.id, stored, policy)
+            if how or manager.known(key.id) != conflict.expected:
+                return how
+            failures.append(failure)  # what is stored is older than what was known: no way ahead
         except Unmergeable as error:
             conflict = Conflict(
                 key.kind,

@@ -22,7 +22,7 @@ from statestore.managers.keeping import R
 from statestore.managers.mapping import RecordMapping
 from statestore.managers.scopes import Scope
 from statestore.managers.sharing import Merge
-from statestore.models.keys import check_id
+from statestore.models.keys import Revision, check_id
 from statestore.models.workspaces import Workspace
 
 T = TypeVar("T")
@@ -149,6 +149,7 @@ class Manager(RecordMapping[R]):
         space: Workspace[R] | None = scope.workspace(self.kind) if scope is not None else None
         if owner is None or (space is not None and name in space.written):
             return self._exchange(name, change)
+        before: tuple[Revision, Revision] | None = None
         while True:
             owner.renew(self.kind, name)
             if scope is not None:
@@ -159,8 +160,14 @@ class Manager(RecordMapping[R]):
                 return current
             space = Workspace()
             space.put(name, new, current)
-            if owner.exchange(self.kind, space):
+            overtaken = owner.exchange(self.kind, space)
+            if overtaken is None:
                 return new
+            if not overtaken.in_memory:
+                revisions = overtaken.expected, overtaken.found
+                if revisions == before:
+                    raise overtaken  # nobody has committed anything: its file is gone, say
+                before = revisions
 
     def delete(self, id: str | R) -> R:
         """Remove a record and return what it was. The next save removes it from the store.

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from statestore.errors import Conflict
 from statestore.models.changes import Delete, Patch, Put, Stored
 from statestore.models.keys import Revision
 from statestore.models.reports import Failure
@@ -81,10 +82,12 @@ class Owner(Protocol):
         """
         ...
 
-    def exchange(self, kind: str, workspace: Workspace[Any]) -> bool:
+    def exchange(self, kind: str, workspace: Workspace[Any]) -> Conflict | None:
         """Commit what is written in a workspace, and show it when it is durable.
 
-        False says that somebody else was faster to change a record; nothing was changed.
+        Returns:
+            None where that was done. Else somebody was faster to change a record, and nothing was
+            changed.
 
         Raises:
             StateStoreError: it cannot be committed.

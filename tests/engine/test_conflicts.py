@@ -309,6 +309,24 @@ def test_unknown_fields_of_theirs_stay(side, tmp_path):
     assert one.store.raw("notes/a") == {"id": "a", "text": "mine", "more": "", "newer": "kept"}
 
 
+@pytest.mark.parametrize("policy", ["error", "mine", "theirs", "merge"])
+def test_store_that_is_older_than_what_was_known_is_a_conflict_and_no_loop(side, policy):
+    """As after a copy of older files, with their times, while a process had them in memory."""
+    one = side()
+    one.notes.create(id="a", text="base")
+    one.store.save_all()
+    one.notes._saved["a"] = attrs.evolve(one.notes._saved["a"], revision=9)
+    one.notes.update("a", text="mine")
+
+    report = one.store.save_all(on_conflict=policy, strict=False)
+
+    error = report.failures[0].error
+    assert (error.expected, error.found) == (9, 1)
+    one.store.load_all(discard=True)
+    one.notes.update("a", text="mine")
+    one.store.save_all()
+
+
 # --- the host's own merge -------------------------------------------------------------
 
 

@@ -463,6 +463,20 @@ def test_time_of_change_is_noted(side):
     assert after is tasks["t"]
 
 
+def test_record_whose_file_was_removed_by_hand_is_a_conflict_and_no_loop(side, tmp_path):
+    one, counters = side()
+    counters.create(id="n")
+    one.save_all()
+    one.flush()
+    (tmp_path / "store" / "counters" / "n.json").unlink()
+
+    with pytest.raises(Conflict) as raised:
+        counters.modify("n", plus_one)
+
+    assert (raised.value.expected, raised.value.found) == (1, 0)
+    assert counters["n"].count == 0
+
+
 def test_store_that_may_not_be_written_says_so(side):
     one, counters = side()
     counters.create(id="n")
