@@ -13,6 +13,7 @@ import threading
 import traceback
 import warnings
 from contextlib import ExitStack
+from pathlib import Path
 
 import attrs
 import pytest
@@ -673,6 +674,7 @@ def _work(path, id):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_processes_of_multiprocessing(opened, root, method, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # where the child finds this module
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     one = opened()
     context = multiprocessing.get_context(method)
