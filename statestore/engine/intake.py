@@ -131,8 +131,10 @@ class Intake:
         is_current = self._refresher.is_current(self._driver.catch_up())
         if (is_current and not self._refresher.is_unread(key)) or self._is_renewed(key):
             return
-        known = self._managers[key.kind].known(key.id)
-        conflict = Conflict(key.kind, key.id, known, self._found(key))
+        known, found = self._managers[key.kind].known(key.id), self._found(key)
+        if found == known:
+            return  # it was kept as it is unsaved, and nobody has changed it
+        conflict = Conflict(key.kind, key.id, known, found)
         unsettled: list[Failure] = []
         if self._settler.settle(Failure(key, "save", conflict), policy, unsettled) is None:
             raise unsettled[0].error

@@ -9,6 +9,7 @@ import pytest
 from statestore import (
     Conflict,
     EncodeError,
+    HistoryPruned,
     InvalidRecord,
     Manager,
     NewerSchema,
@@ -461,6 +462,26 @@ def test_time_of_change_is_noted(side):
 
     assert after.updated_at > before.updated_at
     assert after is tasks["t"]
+
+
+def test_unsaved_change_that_nobody_contradicts_goes_along_though_history_is_forgotten(
+    side, monkeypatch
+):
+    one, counters = side()
+    for id in ("n", "m"):
+        counters.create(id=id)
+    one.save_all()
+    other, theirs = side()
+    counters.update("n", by="me")
+    theirs.modify("m", plus_one)
+
+    def pruned(after):
+        raise HistoryPruned(one.path, after, after + 2)
+
+    monkeypatch.setattr(one._engine.driver, "changes", pruned)
+
+    assert counters.modify("n", plus_one) == Counter("n", 1, "me")
+    assert other.raw("counters/n")["count"] == 1
 
 
 def test_record_whose_file_was_removed_by_hand_is_a_conflict_and_no_loop(side, tmp_path):
