@@ -35,12 +35,12 @@ from statestore.errors import (
     TransactionFailed,
     UnknownName,
 )
-from statestore.managers.scopes import INNERMOST, scope_of
 from statestore.models.changes import Change
 from statestore.models.keys import Key, Revision
 from statestore.models.managed import Pending, RecordManager
 from statestore.models.reports import Failure, LoadReport, SaveReport
 from statestore.models.workspaces import Workspace
+from statestore.records.scopes import INNERMOST, scope_of
 
 
 class Engine:

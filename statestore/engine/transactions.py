@@ -14,8 +14,8 @@ from statestore.errors import (
     NotSupported,
     StoreForked,
 )
-from statestore.managers.scopes import INNERMOST, Scope, scope_of
 from statestore.models.workspaces import Workspace
+from statestore.records.scopes import INNERMOST, Scope, scope_of
 
 Leave: TypeAlias = Callable[
     [type[BaseException] | None, BaseException | None, TracebackType | None], None

@@ -1,7 +1,6 @@
 """Managers: the live records of each kind and the operations of its domain."""
 
 from statestore.managers.conversations import Conversation, ConversationManager
-from statestore.managers.fields import extra_field, items_field
 from statestore.managers.focus import Focus, FocusChain, FocusManager
 from statestore.managers.manager import Manager
 from statestore.managers.messages import (
@@ -17,6 +16,7 @@ from statestore.managers.sessions import Session, SessionManager, SessionMode, S
 from statestore.managers.tasks import LogEntry, Progress, Task, TaskManager, TaskStatus
 from statestore.models.documents import FrozenDict
 from statestore.models.sequences import Items
+from statestore.records.fields import extra_field, items_field
 
 __all__ = [
     "Conversation",

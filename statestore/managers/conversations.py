@@ -9,9 +9,12 @@ from typing import Any
 import attrs
 
 from statestore.errors import InvalidRecord
-from statestore.managers.columns import COLUMN, items_column, read_in_columns
 from statestore.managers.domain import DomainManager
-from statestore.managers.fields import (
+from statestore.managers.messages import Message
+from statestore.models.documents import FrozenDict
+from statestore.models.sequences import Items
+from statestore.records.columns import COLUMN, items_column, read_in_columns
+from statestore.records.fields import (
     extra_field,
     id_field,
     mapping_field,
@@ -20,11 +23,8 @@ from statestore.managers.fields import (
     time_field,
     to_items,
 )
-from statestore.managers.ids import new_id
-from statestore.managers.messages import Message
-from statestore.managers.sharing import Merge
-from statestore.models.documents import FrozenDict
-from statestore.models.sequences import Items
+from statestore.records.ids import new_id
+from statestore.records.sharing import Merge
 
 
 def _to_messages(value: Iterable[Message]) -> Items[Message]:

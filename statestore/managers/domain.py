@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from statestore.errors import InvalidRecord, StaleRecord
-from statestore.managers.evolving import Evolver
 from statestore.managers.manager import Manager, later
+from statestore.records.evolving import Evolver
 
 
 class DatedRecord(Protocol):

@@ -9,15 +9,17 @@ from typing import Any
 import attrs
 
 from statestore.errors import InvalidRecord
-from statestore.managers.columns import (
+from statestore.managers.domain import DomainManager
+from statestore.models.documents import FrozenDict, freeze_mapping
+from statestore.models.sequences import Items
+from statestore.records.columns import (
     COLUMN,
     items_column,
     list_column,
     read_in_columns,
     read_objects,
 )
-from statestore.managers.domain import DomainManager
-from statestore.managers.fields import (
+from statestore.records.fields import (
     extra_field,
     id_field,
     integer_field,
@@ -28,10 +30,8 @@ from statestore.managers.fields import (
     time_field,
     to_items,
 )
-from statestore.managers.ids import new_id
-from statestore.managers.sharing import Merge
-from statestore.models.documents import FrozenDict, freeze_mapping
-from statestore.models.sequences import Items
+from statestore.records.ids import new_id
+from statestore.records.sharing import Merge
 
 FOCUS_TYPES = (
     "file",

@@ -17,13 +17,13 @@ from statestore.errors import (
     StateStoreError,
     StoreClosed,
 )
-from statestore.managers.ids import new_id
-from statestore.managers.keeping import R
-from statestore.managers.mapping import RecordMapping
-from statestore.managers.scopes import Scope
-from statestore.managers.sharing import Merge
 from statestore.models.keys import Revision, check_id
 from statestore.models.workspaces import Workspace
+from statestore.records.ids import new_id
+from statestore.records.keeping import R
+from statestore.records.mapping import RecordMapping
+from statestore.records.scopes import Scope
+from statestore.records.sharing import Merge
 
 T = TypeVar("T")
 

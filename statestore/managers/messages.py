@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from statestore.managers.columns import (
+from statestore.models.documents import FrozenDict, freeze, freeze_mapping
+from statestore.records.columns import (
     Unusual,
     filled_column,
     list_column,
@@ -21,7 +22,7 @@ from statestore.managers.columns import (
     stored_as_is,
     want_types,
 )
-from statestore.managers.fields import (
+from statestore.records.fields import (
     extra_field,
     integer_field,
     made_id_field,
@@ -29,8 +30,7 @@ from statestore.managers.fields import (
     text_field,
     time_field,
 )
-from statestore.managers.shapes import own_shape
-from statestore.models.documents import FrozenDict, freeze, freeze_mapping
+from statestore.records.shapes import own_shape
 
 
 class Part(FrozenDict):

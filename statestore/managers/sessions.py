@@ -9,9 +9,10 @@ from typing import Any
 
 import attrs
 
-from statestore.managers.columns import read_in_columns
 from statestore.managers.domain import DomainManager
-from statestore.managers.fields import (
+from statestore.models.documents import FrozenDict
+from statestore.records.columns import read_in_columns
+from statestore.records.fields import (
     choice_field,
     extra_field,
     id_field,
@@ -21,9 +22,8 @@ from statestore.managers.fields import (
     texts_field,
     time_field,
 )
-from statestore.managers.ids import new_id
-from statestore.managers.sharing import Merge
-from statestore.models.documents import FrozenDict
+from statestore.records.ids import new_id
+from statestore.records.sharing import Merge
 
 
 class SessionMode(StrEnum):

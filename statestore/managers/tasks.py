@@ -9,9 +9,11 @@ from typing import Any
 
 import attrs
 
-from statestore.managers.columns import COLUMN, items_column, object_column, read_in_columns
 from statestore.managers.domain import DomainManager
-from statestore.managers.fields import (
+from statestore.models.documents import FrozenDict
+from statestore.models.sequences import Items
+from statestore.records.columns import COLUMN, items_column, object_column, read_in_columns
+from statestore.records.fields import (
     choice_field,
     extra_field,
     id_field,
@@ -24,10 +26,8 @@ from statestore.managers.fields import (
     time_field,
     to_items,
 )
-from statestore.managers.ids import new_id
-from statestore.managers.sharing import Merge
-from statestore.models.documents import FrozenDict
-from statestore.models.sequences import Items
+from statestore.records.ids import new_id
+from statestore.records.sharing import Merge
 
 
 class TaskStatus(StrEnum):

@@ -19,11 +19,11 @@ from statestore.errors import (
     UnknownName,
     UnknownTranscript,
 )
-from statestore.managers.codec import Codec
 from statestore.managers.conversations import Conversation, ConversationManager
 from statestore.managers.sessions import Session, SessionManager
 from statestore.models.documents import check_document, freeze_mapping
 from statestore.models.reports import Failure, ImportReport
+from statestore.records.codec import Codec
 from statestore.services.transcripts import Transcript, read_transcripts
 
 _ENDINGS = (".traj", ".json", ".jsonl")

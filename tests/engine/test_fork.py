@@ -22,9 +22,9 @@ from statestore import Manager, NotPicklable, RecordNotFound, Store, StoreClosed
 from statestore.engine import collecting
 from statestore.errors import Conflict, LockTimeout, StateStoreError, StoreReplaced
 from statestore.files.folders import Folder
-from statestore.managers import ids
 from statestore.models.changes import Put
 from statestore.models.keys import Key
+from statestore.records import ids
 from statestore.serializers import get, registered
 
 LIMIT_S = 30  # only against a hang

@@ -25,10 +25,10 @@ from statestore import (
     StructureError,
 )
 from statestore.managers import FrozenDict, extra_field
-from statestore.managers.codec import Codec
 from statestore.models.changes import Delete, Put, Stored
 from statestore.models.keys import Key
 from statestore.models.times import parse_time
+from statestore.records.codec import Codec
 
 SAVED_AT = parse_time("2026-01-02T03:04:05Z")
 

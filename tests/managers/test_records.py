@@ -26,10 +26,10 @@ from statestore.managers import (
     TaskStatus,
     ToolCall,
 )
-from statestore.managers.codec import Codec
 from statestore.managers.messages import Content
-from statestore.managers.shapes import EXTRA
 from statestore.models.sequences import Items
+from statestore.records.codec import Codec
+from statestore.records.shapes import EXTRA
 
 MANAGERS = [SessionManager, ConversationManager, FocusManager, TaskManager]
 CLASSES = [Session, Conversation, FocusChain, Task]

@@ -3,9 +3,9 @@
 import threading
 import uuid
 
-from statestore.managers import ids
-from statestore.managers.ids import new_id
 from statestore.models.keys import check_id
+from statestore.records import ids
+from statestore.records.ids import new_id
 
 
 def test_id_is_a_uuid_of_version_7_and_the_variant_of_rfc_9562():

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
-from statestore.managers.shapes import is_items, item_type
+from statestore.records.shapes import is_items, item_type
 
 Test: TypeAlias = Callable[[Any], bool]
 

@@ -9,7 +9,7 @@ SCRIPT = """
     import os
     import sys
 
-    from statestore.managers import ids
+    from statestore.records import ids
 
     ids.time.time_ns = lambda: 1_700_000_000_123_456_789  # a clock so coarse that it stands still
     ids.new_id()  # what it keeps is the same in both after the fork

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from statestore.errors import InTransaction, RecordNotFound
-from statestore.managers.keeping import R
-from statestore.managers.scopes import INNERMOST, Scope, scope_of
-from statestore.managers.sharing import Sharer
 from statestore.models.keys import Revision
 from statestore.models.workspaces import Workspace
+from statestore.records.keeping import R
+from statestore.records.scopes import INNERMOST, Scope, scope_of
+from statestore.records.sharing import Sharer
 
 T = TypeVar("T")
 

@@ -18,11 +18,11 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
-from statestore.managers.shapes import PLAIN, extra_field_of
 from statestore.models.documents import FrozenDict, freeze, freeze_mapping
 from statestore.models.keys import MAX_ID_BYTES
 from statestore.models.sequences import Items
 from statestore.models.times import parse_times
+from statestore.records.shapes import PLAIN, extra_field_of
 
 COLUMN = "statestore.column"
 """Metadata of a field: the `Column` that reads it."""

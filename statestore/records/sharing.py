@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from statestore.errors import InvalidRecord
-from statestore.managers.keeping import Keeper, R
-from statestore.managers.merging import merged, only_adds
-from statestore.managers.saved import Based, Saved
 from statestore.models.changes import Patch
 from statestore.models.documents import FrozenDict
 from statestore.models.keys import Revision, check_id
 from statestore.models.managed import Brought, Gone, Loaded, Unmergeable
 from statestore.models.workspaces import Workspace
+from statestore.records.keeping import Keeper, R
+from statestore.records.merging import merged, only_adds
+from statestore.records.saved import Based, Saved
 
 Merge: TypeAlias = Callable[[R | None, R, R], R]
 """Makes one record of two, called with what both were made of (None where that is not known), the

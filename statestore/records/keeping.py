@@ -19,15 +19,15 @@ from statestore.errors import (
     StateStoreError,
     StructureError,
 )
-from statestore.managers.codec import Codec, codec_of
-from statestore.managers.saved import Based, Saved
-from statestore.managers.shapes import Misfit
 from statestore.models.changes import Delete, Patch, Put, Stored
 from statestore.models.documents import FrozenDict, dumps_checked
 from statestore.models.keys import Key, Revision, check_kind
 from statestore.models.managed import Landing, Loaded, Owner, Pending
 from statestore.models.reports import Failure
 from statestore.models.workspaces import Workspace
+from statestore.records.codec import Codec, codec_of
+from statestore.records.saved import Based, Saved
+from statestore.records.shapes import Misfit
 
 
 class Record(Protocol):

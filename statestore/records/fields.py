@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 
 import attrs
 
-from statestore.managers.columns import (
+from statestore.models.documents import FrozenDict, freeze, freeze_mapping
+from statestore.models.keys import check_id
+from statestore.models.sequences import Items
+from statestore.records.columns import (
     COLUMN,
     choice_column,
     id_column,
@@ -23,12 +26,9 @@ from statestore.managers.columns import (
     texts_column,
     time_column,
 )
-from statestore.managers.ids import new_id
-from statestore.managers.immutability import FROZEN
-from statestore.managers.shapes import EXTRA
-from statestore.models.documents import FrozenDict, freeze, freeze_mapping
-from statestore.models.keys import check_id
-from statestore.models.sequences import Items
+from statestore.records.ids import new_id
+from statestore.records.immutability import FROZEN
+from statestore.records.shapes import EXTRA
 
 T = TypeVar("T")
 

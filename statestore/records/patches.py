@@ -9,17 +9,17 @@ from typing import Annotated, Any, Final, TypeVar, get_origin, get_type_hints
 import attrs
 import orjson
 
-from statestore.managers.lists import list_check
-from statestore.managers.shapes import (
+from statestore.models.changes import Append, Patch
+from statestore.models.documents import Json, dumps_checked
+from statestore.models.keys import Key
+from statestore.models.sequences import Items
+from statestore.records.lists import list_check
+from statestore.records.shapes import (
     extra_field_of,
     is_items,
     item_type,
     shape_converter,
 )
-from statestore.models.changes import Append, Patch
-from statestore.models.documents import Json, dumps_checked
-from statestore.models.keys import Key
-from statestore.models.sequences import Items
 
 _COMPARED = (str, int, bool, NoneType)
 """Types whose equal values are stored alike if they are of the very same type."""

@@ -21,11 +21,6 @@ import cattrs
 import orjson
 
 from statestore.errors import EncodeError, NotARecordClass, StateStoreError
-from statestore.managers.columns import Columns, columns_of
-from statestore.managers.immutability import is_immutable
-from statestore.managers.patches import Patcher
-from statestore.managers.plainness import Test, plainness_of
-from statestore.managers.shapes import Misfit, extra_field_of, shape_converter
 from statestore.models.changes import Patch
 from statestore.models.documents import (
     CheckedDict,
@@ -34,6 +29,11 @@ from statestore.models.documents import (
     freeze_mapping,
 )
 from statestore.models.keys import Key
+from statestore.records.columns import Columns, columns_of
+from statestore.records.immutability import is_immutable
+from statestore.records.patches import Patcher
+from statestore.records.plainness import Test, plainness_of
+from statestore.records.shapes import Misfit, extra_field_of, shape_converter
 
 R = TypeVar("R")
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statestore.managers.merging import merged, only_adds
 from statestore.models.documents import FrozenDict
 from statestore.models.managed import Unmergeable
 from statestore.models.sequences import Items
+from statestore.records.merging import merged, only_adds
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -28,10 +28,10 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from cattrs.strategies import configure_union_passthrough
 
 from statestore.errors import EncodeError
-from statestore.managers.lists import list_checks
 from statestore.models.documents import FrozenDict, freeze_mapping
 from statestore.models.sequences import Items
 from statestore.models.times import format_time, parse_time
+from statestore.records.lists import list_checks
 
 EXTRA = "statestore.extra"
 """Metadata of the field, a `FrozenDict`, in which a class keeps fields that it does not know."""

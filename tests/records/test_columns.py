@@ -23,11 +23,11 @@ from statestore.managers import (
     Task,
     TaskStatus,
 )
-from statestore.managers.codec import Codec
-from statestore.managers.columns import Unusual, columns_of, read_objects
-from statestore.managers.shapes import Misfit
 from statestore.models.documents import thaw
 from statestore.models.sequences import Items
+from statestore.records.codec import Codec
+from statestore.records.columns import Unusual, columns_of, read_objects
+from statestore.records.shapes import Misfit
 
 NOW = datetime(2026, 11, 20, 17, tzinfo=UTC)
 CLASSES = [Session, Conversation, FocusChain, Task]

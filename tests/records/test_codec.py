@@ -23,9 +23,9 @@ from statestore.managers import (
     Task,
     extra_field,
 )
-from statestore.managers.codec import Codec
-from statestore.managers.immutability import FROZEN, is_immutable
-from statestore.managers.shapes import Misfit
+from statestore.records.codec import Codec
+from statestore.records.immutability import FROZEN, is_immutable
+from statestore.records.shapes import Misfit
 from statestore.testing.strategies import documents, for_each, texts
 
 SECRET = "s3cr3t"
