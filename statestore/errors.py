@@ -103,17 +103,66 @@ class InvalidId(StateStoreError, ValueError):
 
 
 class InvalidRecord(StateStoreError, ValueError):
-    """A record was given values that its class does not take."""
+    """A record was given values that its class does not take.
+
+    `field` names the field, and `allowed` the values that it takes, where these are known.
+    """
 
     exit_code = 2
 
-    def __init__(self, kind: str, id: str | None, reason: str) -> None:
+    def __init__(
+        self,
+        kind: str,
+        id: str | None,
+        reason: str,
+        *,
+        field: str | None = None,
+        allowed: Iterable[str] = (),
+    ) -> None:
         super().__init__(kind, id, reason)
         self.kind, self.id, self.reason = kind, id, reason
+        self.field, self.allowed = field, tuple(allowed)
 
     def __str__(self) -> str:
         name = self.kind if self.id is None else _key(self.kind, self.id)
         return f"record {name!r} is not valid: {self.reason}"
+
+
+class InvalidTransition(InvalidRecord):
+    """A record cannot go from the status that it has to another; nothing was changed.
+
+    `allowed` are the statuses that it can go to.
+    """
+
+    exit_code = 5
+
+    def __init__(
+        self, kind: str, id: str, status: str, wanted: str, allowed: Iterable[str] = ()
+    ) -> None:
+        self.status, self.wanted = str(status), str(wanted)
+        known = tuple(str(one) for one in allowed)
+        reason = f"from {self.status} it cannot become {self.wanted}"
+        super().__init__(kind, id, reason, field="status", allowed=known)
+        self.args = (kind, id, self.status, self.wanted, known)
+
+    def __str__(self) -> str:
+        ways = f"only {', '.join(self.allowed)}" if self.allowed else "nothing else any more"
+        return (
+            f"{_key(self.kind, str(self.id))} is {self.status} and cannot become {self.wanted}, "
+            f"{ways}"
+        )
+
+
+class CircularReference(InvalidRecord):
+    """Records would depend on themselves; nothing was changed. `path` are the ids of the circle."""
+
+    exit_code = 5
+
+    def __init__(self, kind: str, id: str, field: str, path: Iterable[str]) -> None:
+        self.path = tuple(path)
+        reason = f"{field} would close a circle: {' -> '.join(self.path)}"
+        super().__init__(kind, id, reason, field=field)
+        self.args = (kind, id, field, self.path)
 
 
 class NotARecordClass(StateStoreError, TypeError):
@@ -258,17 +307,18 @@ class AmbiguousFormat(DecodeError):
 
 
 class RecordNotFound(StateStoreError, KeyError):
-    """There is no record of this kind with this id."""
+    """There is no record of this kind with this id. `field` is what named it, where one did."""
 
     exit_code = 3
 
-    def __init__(self, kind: str, id: str) -> None:
-        super().__init__(kind, id)
-        self.kind, self.id = kind, id
+    def __init__(self, kind: str, id: str, field: str | None = None) -> None:
+        super().__init__(kind, id, field)
+        self.kind, self.id, self.field = kind, id, field
 
     def __str__(self) -> str:
+        named = f", which {self.field} names" if self.field else ""
         return (
-            f"there is no record {_key(self.kind, self.id)}; "
+            f"there is no record {_key(self.kind, self.id)}{named}; "
             f"see what there is: statestore ls {self.kind}"
         )
 
@@ -966,6 +1016,23 @@ class CallbackFailed(StateStoreError):
 
 
 # --- backups and imports --------------------------------------------------------------
+
+
+class ListenerFailed(StateStoreError):
+    """A listener of a manager's events raised; the change that it was told of is made.
+
+    `event` is the name of the event, `raised` that of the class of what it raised, its cause.
+    """
+
+    def __init__(self, kind: str, id: str, event: str, raised: str) -> None:
+        super().__init__(kind, id, event, raised)
+        self.kind, self.id, self.event, self.raised = kind, id, event, raised
+
+    def __str__(self) -> str:
+        return (
+            f"a listener of {self.event!r} raised {self.raised} for {_key(self.kind, self.id)}; "
+            "the change itself is made"
+        )
 
 
 class BackupExists(StateStoreError):

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
 from statestore.drivers.driver import utc_now
-from statestore.engine.callbacks import Handle
 from statestore.engine.configuration import read_configuration
 from statestore.engine.engine import Engine
 from statestore.engine.opening import folder_of, open_driver
@@ -21,6 +20,8 @@ from statestore.errors import ConfigurationError, FilesBehind, NotPicklable, Sto
 from statestore.managers.manager import Manager
 from statestore.models.changes import Commit, Stored
 from statestore.models.configuration import AUTOSAVE_MODES, CONFLICT_POLICIES, Configuration
+from statestore.models.events import RecordEvent
+from statestore.models.handles import Handle
 from statestore.models.keys import Key, check_id, check_kind
 from statestore.models.reports import (
     BackupReport,
@@ -461,6 +462,25 @@ class Store:
     def on_error(self, callback: Callable[[Failure], object]) -> Handle:
         """Call `callback` once for each failure of any operation, until the handle is cancelled."""
         return self._engine.callbacks.error.add(callback)
+
+    def on(
+        self,
+        name: str,
+        listener: Callable[[RecordEvent[Any]], object],
+        *,
+        kind: str | None = None,
+        id: str | None = None,
+    ) -> Handle:
+        """Call `listener` with what becomes of records of all kinds, or of one. See `Manager.on`.
+
+        Managers that are registered later are listened to as well.
+
+        Args:
+            name: the name of an event, or "*" for all.
+        Raises:
+            UnknownName: there is no manager of this kind, or none that knows such an event.
+        """
+        return self._engine.listen(name, listener, kind=kind, id=id)
 
     # --- history and recovery ---------------------------------------------------------
 

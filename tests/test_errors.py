@@ -51,6 +51,18 @@ EXAMPLES = [
     (errors.UnknownFormat("it is empty"), ["it is empty"]),
     (errors.AmbiguousFormat(["json", "yaml"]), ["json or yaml"]),
     (errors.RecordNotFound("notes", "a"), ["notes/a", "statestore ls notes"]),
+    (errors.RecordNotFound("notes", "a", "parent_id"), ["notes/a, which parent_id names"]),
+    (
+        errors.InvalidRecord("notes", "a", "n is 1 or 2", field="n", allowed=["1", "2"]),
+        ["notes/a", "n is 1 or 2"],
+    ),
+    (
+        errors.InvalidTransition("tasks", "a", "failed", "paused", ["ready", "running"]),
+        ["tasks/a is failed", "cannot become paused", "only ready, running"],
+    ),
+    (errors.InvalidTransition("tasks", "a", "done", "paused"), ["nothing else any more"]),
+    (errors.CircularReference("tasks", "a", "parent_id", "aba"), ["parent_id", "a -> b -> a"]),
+    (errors.ListenerFailed("tasks", "a", "updated", "KeyError"), ["'updated'", "KeyError", "made"]),
     (errors.DuplicateId("notes", "a"), ["notes/a", "replace()"]),
     (errors.Conflict("notes", "a", 1, 2), ["notes/a", "2", "1", "on_conflict"]),
     (errors.Conflict("notes", "a", 1, 1), ["notes/a", "edited", "on_conflict"]),
@@ -183,7 +195,8 @@ def test_class_has_an_example(cls):
 def test_what_is_raised_on_purpose_has_a_code_of_its_own():
     without = {type(error) for error in ERRORS if error.exit_code == 1}
 
-    assert without == {StateStoreError, errors.StoreClosed, errors.CallbackFailed}
+    told = {errors.CallbackFailed, errors.ListenerFailed}
+    assert without == {StateStoreError, errors.StoreClosed, *told}
 
 
 @pytest.mark.parametrize(("error", "told"), EXAMPLES, ids=name_of)

@@ -6,20 +6,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from statestore.models.handles import Handle
 from statestore.models.reports import Failure, LoadReport, SaveReport
 
 E = TypeVar("E")
-
-
-class Handle:
-    """A registered callback."""
-
-    def __init__(self, cancel: Callable[[], None]) -> None:
-        self._cancel = cancel
-
-    def cancel(self) -> None:
-        """Do not call it any more. Twice is harmless."""
-        self._cancel()
 
 
 class Event(Generic[E]):
@@ -42,6 +32,11 @@ class Event(Generic[E]):
                 self._callbacks.pop(number, None)
 
         return Handle(cancel)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is anybody to tell."""
+        return bool(self._callbacks)
 
     def emit(self, news: E) -> list[Exception]:
         """Call every callback, and return what they raised.

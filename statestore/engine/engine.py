@@ -16,6 +16,7 @@ from statestore.engine.callbacks import Callbacks, Event
 from statestore.engine.collecting import collect_again
 from statestore.engine.flights import Flights
 from statestore.engine.intake import Intake
+from statestore.engine.listening import Listening, names_of
 from statestore.engine.publishing import Publisher, Spaces
 from statestore.engine.queueing import submit_to
 from statestore.engine.refreshing import Refresher
@@ -36,11 +37,14 @@ from statestore.errors import (
     UnknownName,
 )
 from statestore.models.changes import Change
+from statestore.models.events import RecordEvent
+from statestore.models.handles import Handle
 from statestore.models.keys import Key, Revision
 from statestore.models.managed import Pending, RecordManager
 from statestore.models.reports import Failure, LoadReport, SaveReport
 from statestore.models.workspaces import Workspace
 from statestore.records.scopes import INNERMOST, scope_of
+from statestore.records.telling import Telling
 
 
 class Engine:
@@ -66,6 +70,8 @@ class Engine:
         """
         self.driver = driver
         self.callbacks = Callbacks()
+        self._telling = Telling(self._report_listener)
+        self._listeners: list[Listening] = []
         self.clock = clock
         self.last_save_time: datetime | None = None
         self._save_on_change = save_on_change
@@ -145,6 +151,8 @@ class Engine:
             if files is not None and not read_only:
                 files.prepare(manager.kind)
             self._managers[manager.kind] = manager
+            for one in self._listeners:
+                one.listen(manager)
 
     def turn(self) -> AbstractContextManager[Any]:
         """Return the lock that holds off every other plan, load and change of the store.
@@ -356,6 +364,8 @@ class Engine:
                 duration_s=0.0,
             )
         event = self.callbacks.load if report.items or report.deleted else None
+        for change in report.changes:
+            self._managers[change.key.kind].note_theirs(change)
         self.finish(report, event, LoadFailed, strict=False)
         return report
 
@@ -371,10 +381,13 @@ class Engine:
     ) -> None:
         """Tell the host of an operation, then raise `error` if it failed in part and is `strict`.
 
+        Listeners are told of all that is durable by now, whoever committed it.
+
         Raises:
             CallbackFailed: a callback raised, and nothing else went wrong.
         """
         raised = self.callbacks.tell(report.failures, event, report)
+        self._telling.tell(self._managers.values())
         if report.failures and strict:
             failed = error(report)
             for one in raised:
@@ -382,6 +395,40 @@ class Engine:
             raise failed
         if raised:
             raise CallbackFailed("host's", raised)
+
+    def listen(
+        self,
+        name: str,
+        listener: Callable[[RecordEvent[Any]], object],
+        *,
+        kind: str | None = None,
+        id: str | None = None,
+    ) -> Handle:
+        """Call `listener` with what becomes of records of all managers, of those to come, too.
+
+        Raises:
+            UnknownName: no manager of this kind, or none at all, knows such an event.
+        """
+        one = Listening(name, listener, kind=kind, id=id)
+        with self._turn:
+            chosen = self._chosen(None if kind is None else [kind])
+            heard = [one.listen(manager) for manager in chosen]
+            if not any(heard):
+                raise UnknownName("event", name, (*names_of(chosen), "*"))
+            self._listeners.append(one)
+
+        def cancel() -> None:
+            one.cancel()
+            with self._turn:
+                self._listeners = [other for other in self._listeners if other is not one]
+
+        return Handle(cancel)
+
+    def _report_listener(self, failure: Failure) -> bool:
+        """Tell the host of a listener that failed; say whether anybody was there to be told."""
+        is_heard = self.callbacks.error.is_heard
+        self._trouble(failure)
+        return is_heard
 
     def close(self) -> None:
         """Close the driver. Twice is harmless."""

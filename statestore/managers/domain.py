@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from statestore.errors import InvalidRecord, StaleRecord
-from statestore.managers.manager import Manager, later
+from statestore.managers.manager import Manager
+from statestore.records.changing import later
 from statestore.records.evolving import Evolver
 
 

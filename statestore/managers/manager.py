@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Collection
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
-
-import attrs
 
 from statestore.errors import (
     DuplicateId,
-    InvalidRecord,
     RecordNotFound,
     StaleRecord,
-    StateStoreError,
-    StoreClosed,
+    UnknownName,
 )
+from statestore.models.events import BASE_EVENTS, RecordEvent
+from statestore.models.handles import Handle
 from statestore.models.keys import Revision, check_id
 from statestore.models.workspaces import Workspace
+from statestore.records.announcing import ANY
+from statestore.records.changing import Changer
 from statestore.records.ids import new_id
 from statestore.records.keeping import R
-from statestore.records.mapping import RecordMapping
-from statestore.records.scopes import Scope
 from statestore.records.sharing import Merge
 
 T = TypeVar("T")
 
 
-class Manager(RecordMapping[R]):
+class Manager(Changer[R]):
     """A mapping of the live records of one kind. Any thread may use it.
 
     Records of a frozen class, frozen to the bottom, are compared by identity: what was not touched
@@ -64,7 +61,8 @@ class Manager(RecordMapping[R]):
             InvalidKind, NotARecordClass: as they say.
         """
         super().__init__(kind, record_class, schema, merge)
-        self._clock = clock or (lambda: datetime.now(UTC))
+        if clock is not None:
+            self._clock = clock
         self._make_id = make_id
 
     # --- changing ---------------------------------------------------------------------
@@ -160,6 +158,7 @@ class Manager(RecordMapping[R]):
                 return current
             space = Workspace()
             space.put(name, new, current)
+            space.note(name, self._noted({name: (current, new)}).get(name, ()))
             overtaken = owner.exchange(self.kind, space)
             if overtaken is None:
                 return new
@@ -194,14 +193,18 @@ class Manager(RecordMapping[R]):
                 if landing is None:
                     self._want_open()
                     scope = self._scope()
-                    deleted = tuple(self._shown(scope))
+                    shown = self._shown(scope)
+                    deleted = tuple(shown)
+                    events = self._noted({id: (shown[id], None) for id in deleted})
                     if scope is None:
                         self._touched.update(deleted)
                         self._live = {}
+                        self._keep_events(events)
                     else:
                         space = scope.own_workspace(self.kind).copy()
                         for id in deleted:
                             space.put(id, None, self._live.get(id))
+                            space.note(id, events.get(id, ()))
                         scope.workspaces[self.kind] = space
                     break
             landing.wait()
@@ -209,131 +212,43 @@ class Manager(RecordMapping[R]):
             self._tell(deleted, scope)
         return len(deleted)
 
-    # --- for the managers of a domain -------------------------------------------------
+    # --- listening --------------------------------------------------------------------
 
-    def _modify(self, id: str | R, change: Callable[[R], R]) -> R:
-        """Put what `change` makes of a record in its place, with nobody in between.
+    def on(
+        self, name: str, listener: Callable[[RecordEvent[R]], object], *, id: str | R | None = None
+    ) -> Handle:
+        """Call `listener` with what becomes of records from now on, until the handle is cancelled.
 
-        Whatever else it raises, the record is as it was.
+        It is called when the change is durable, once for each operation, outside of all locks:
+        commit by commit, within one in the order of the operations. Each is told as one of
+        "created", "updated" and "deleted", then by the names of the domain. What a transaction
+        undoes, or what was undone before it was saved, is not told. What others have committed is
+        told at a refresh. Without a store it is called after each operation. One listener at a time
+        is called, on the thread that saves; it may use the store, and what it does itself is told
+        after it. What it raises goes to `on_error`, as `ListenerFailed`, and concerns nobody else.
+        Not promised: that an event which was not told when the process ended is told later; that a
+        save does not return before another thread has told what it is telling.
 
+        Args:
+            name: one of `event_names`, or "*" for all.
+            id: tell only of this record.
         Raises:
-            RecordNotFound: there is none.
+            UnknownName: there is no such event.
         """
-        name = self._id(id)
-        made: list[R] = []
+        known = self.event_names
+        if name != ANY and name not in known:
+            raise UnknownName("event", str(name), (*known, ANY))
+        chosen = None if id is None else self._id(id)
+        with self._lock:
+            number = self._announcer.add(name, chosen, listener)
 
-        def make(current: R | None) -> R:
-            if current is None:
-                raise RecordNotFound(self.kind, name)
-            new = self._successor(current, change(current))
-            made.append(new)
-            return new
-
-        self._change(name, make)
-        return made[0]
-
-    def _exchange(self, id: str, change: Callable[[R], R]) -> R:
-        """Do as `_modify`, with `change` called without the lock, again if overtaken."""
-        while True:
-            current = self[id]
-            new = change(self._own_copy(current))
-
-            def put(present: R, seen: R = current, new: R = new) -> R:
-                if present is not seen:
-                    raise _Overtaken
-                return new
-
-            try:
-                return self._modify(id, put)
-            except _Overtaken:
-                continue
-
-    def _own_copy(self, record: R) -> R:
-        """Return what may be changed without changing the record."""
-        return record if self._codec.is_immutable else copy.deepcopy(record)
-
-    def _successor(self, current: R, new: R) -> R:
-        """Return `new` as what follows `current`, checked.
-
-        Raises:
-            InvalidRecord: it is no record of this kind, or has another id.
-            StaleRecord: it was made from an older one.
-        """
-        self._check(new, current.id)
-        return new if new is current else self._succeed(current, new)
-
-    def _evolved(self, current: R, **changes: Any) -> R:
-        """Return a record with other values of some fields.
-
-        Raises:
-            InvalidRecord: the class does not take them.
-        """
-        if "id" in changes and changes["id"] != current.id:
-            raise InvalidRecord(self.kind, current.id, "the id of a record cannot be changed")
-        evolve: Callable[..., R] = attrs.evolve
-        return self._made(current.id, lambda: evolve(current, **changes))
-
-    def _change(self, id: str, make: Callable[[R | None], R | None], *, anew: bool = False) -> None:
-        """Put what `make` returns in the place of what there is, None for nothing; then tell.
-
-        `make` is called once, under the lock. The same frozen record is no change.
-        """
-        while True:
+        def cancel() -> None:
             with self._lock:
-                landing = self._landings.get(id)
-                if landing is None:
-                    self._want_open()
-                    scope = self._scope()
-                    current = self._present(id, scope)
-                    new = make(current)
-                    if new is current and self._codec.is_immutable:
-                        return
-                    if scope is not None:
-                        seen = self._live.get(id)
-                        scope.own_workspace(self.kind).put(id, new, seen, anew=anew)
-                    else:
-                        if anew:  # unknown fields of a record that was deleted are not its own
-                            self._unknown.pop(id, None)
-                        self._touched.add(id)
-                        if new is None:
-                            del self._live[id]
-                        else:
-                            self._live[id] = new
-                    break
-            landing.wait()  # a transaction that writes it is just becoming durable
-        self._tell((id,), scope)
+                self._announcer.remove(number)
 
-    def _tell(self, ids: Collection[str], scope: Scope | None) -> None:
-        """Tell who listens, outside the lock, as he may wait for others that want it."""
-        if scope is None and self._on_change is not None:
-            self._on_change(frozenset(ids))
+        return Handle(cancel)
 
-    def _succeed(self, current: R, new: R) -> R:
-        """Return `new` as the successor of `current`: the place to stamp and to refuse."""
-        del current
-        return new
-
-    def _made(self, id: str, make: Callable[[], T]) -> T:
-        try:
-            return make()
-        except StateStoreError:
-            raise
-        except (TypeError, ValueError, AttributeError) as error:
-            # Validators put more than their message into an error, the value among it.
-            reason = str(error.args[0]) if error.args else type(error).__name__
-            raise InvalidRecord(self.kind, id, reason) from error
-
-    # --- inside -----------------------------------------------------------------------
-
-    def _want_open(self) -> None:
-        if self._left is not None:
-            raise StoreClosed(self._left)
-
-
-class _Overtaken(Exception):
-    """The record is another by now."""
-
-
-def later(moment: datetime, now: datetime) -> datetime:
-    """Return the time of a change after `moment`: now, or just after where the clock went back."""
-    return max(now, moment + timedelta(microseconds=1))
+    @property
+    def event_names(self) -> tuple[str, ...]:
+        """The names of the events of this kind."""
+        return (*BASE_EVENTS, *self._domain_events)

@@ -9,8 +9,10 @@ import attrs
 
 from statestore.errors import Conflict
 from statestore.models.changes import Delete, Patch, Put, Stored
+from statestore.models.events import RecordEvent
+from statestore.models.handles import Handle
 from statestore.models.keys import Revision
-from statestore.models.reports import Failure
+from statestore.models.reports import Failure, RecordChange
 from statestore.models.workspaces import Workspace
 
 
@@ -18,12 +20,14 @@ from statestore.models.workspaces import Workspace
 class Pending:
     """One unsaved change: what to commit, the revision it was made from, and what to note after.
 
-    `token` is the manager's own: it tells which state of the record the change holds.
+    `token` is the manager's own: it tells which state of the record the change holds. So is `mark`,
+    the number of the last operation that is in it.
     """
 
     change: Put | Patch | Delete
     expected: Revision
     token: object
+    mark: int = 0
 
 
 @attrs.frozen
@@ -222,6 +226,34 @@ class RecordManager(Protocol):
         self, workspace: Workspace[Any], id: str, stored: Loaded | None, policy: str
     ) -> str:
         """Do as `settle` for what a transaction has written, which it changes."""
+        ...
+
+    @property
+    def has_events(self) -> bool:
+        """Whether `take_events` would return any."""
+        ...
+
+    def take_events(self) -> Sequence[tuple[int, RecordEvent[Any]]]:
+        """Return, numbered, what became of records and is durable: the caller tells it."""
+        ...
+
+    @property
+    def event_names(self) -> tuple[str, ...]:
+        """The names of all events of the kind."""
+        ...
+
+    def on(
+        self, name: str, listener: Callable[[RecordEvent[Any]], object], *, id: Any = None
+    ) -> Handle:
+        """Call `listener` with what becomes of records. See `Manager.on`."""
+        ...
+
+    def note_theirs(self, change: RecordChange) -> None:
+        """Note what others have made of a record, to be told as the manager's own events are."""
+        ...
+
+    def emit(self, event: RecordEvent[Any]) -> Sequence[Exception]:
+        """Call those who listen for an event, outside of all locks; return what they raised."""
         ...
 
     def attach(self, owner: Owner, on_change: Callable[[Set[str]], None] | None) -> None:

@@ -15,8 +15,9 @@ from statestore.models.keys import Key, Revision
 class Failure:
     """One thing that an operation could not do: which record, doing what, and why.
 
-    `key` is None where no single record is concerned. `operation` is the verb: save, load, convert,
-    backup, restore, import, verify, recover, salvage, refresh; materialise: writing record files.
+    `key` is None where no single record is concerned. `operation` is the verb: save, load,
+    convert, backup, restore, import, verify, recover, salvage, refresh; materialise: writing
+    record files; listen: telling a listener.
     """
 
     key: Key | None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import attrs
+
+from statestore.models.events import RecordEvent
 
 R = TypeVar("R")
 
@@ -17,16 +19,24 @@ class Workspace(Generic[R]):
     `written` maps ids to records, None for one that was deleted. `seen` has what everybody saw of
     each id when it was first written, None for nothing. `made` are the ids that were added. `based`
     has, where a conflict was settled, what others have stored: the manager's own note of that.
+    `events` are those of each id, numbered, to be told when all of it is durable.
     """
 
     written: dict[str, R | None] = attrs.field(factory=dict)
     seen: dict[str, R | None] = attrs.field(factory=dict)
     made: set[str] = attrs.field(factory=set)
     based: dict[str, Any] = attrs.field(factory=dict)
+    events: dict[str, tuple[tuple[int, RecordEvent[R]], ...]] = attrs.field(factory=dict)
 
     def copy(self) -> Workspace[R]:
         """Return one that can be changed without changing this one."""
-        return Workspace(dict(self.written), dict(self.seen), set(self.made), dict(self.based))
+        return Workspace(
+            dict(self.written),
+            dict(self.seen),
+            set(self.made),
+            dict(self.based),
+            dict(self.events),
+        )
 
     def put(self, id: str, record: R | None, seen: R | None, *, anew: bool = False) -> None:
         """Note a write; `seen` counts at the first one of an id. `anew` puts it at the end."""
@@ -37,6 +47,11 @@ class Workspace(Generic[R]):
         self.made.add(id)
         others = {key: one for key, one in self.written.items() if key != id}
         self.written = {**others, id: record}
+
+    def note(self, id: str, events: Sequence[tuple[int, RecordEvent[R]]]) -> None:
+        """Keep events of a write until all of it is durable."""
+        if events:
+            self.events[id] = (*self.events.get(id, ()), *events)
 
     def over(self, live: Mapping[str, R]) -> dict[str, R]:
         """Return what the transaction sees where everybody else sees `live`, in the same order."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from typing import Any, Generic, NoReturn, Protocol, TypeVar, cast
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from datetime import UTC, datetime
+from typing import Any, Generic, NoReturn, Protocol, TypeAlias, TypeVar, cast
 
+import attrs
 import orjson
 
 from statestore import forks
@@ -21,10 +23,12 @@ from statestore.errors import (
 )
 from statestore.models.changes import Delete, Patch, Put, Stored
 from statestore.models.documents import FrozenDict, dumps_checked
+from statestore.models.events import CREATED, DELETED, UPDATED, RecordEvent
 from statestore.models.keys import Key, Revision, check_kind
 from statestore.models.managed import Landing, Loaded, Owner, Pending
-from statestore.models.reports import Failure
+from statestore.models.reports import Failure, RecordChange
 from statestore.models.workspaces import Workspace
+from statestore.records.announcing import Announcer, Numbered, number
 from statestore.records.codec import Codec, codec_of
 from statestore.records.saved import Based, Saved
 from statestore.records.shapes import Misfit
@@ -38,6 +42,9 @@ class Record(Protocol):
 
 
 R = TypeVar("R", bound=Record)
+
+Told: TypeAlias = tuple[str, Mapping[str, Any]]
+"""The name of an event and its details."""
 
 
 class Keeper(Generic[R]):
@@ -69,6 +76,8 @@ class Keeper(Generic[R]):
         self._left: str | None = None
         self._on_change: Callable[[Set[str]], None] | None = None
         self._landings: dict[str, Landing] = {}
+        self._announcer = Announcer()
+        self._clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         forks.note(self)
 
     def __reduce__(self) -> NoReturn:
@@ -104,6 +113,7 @@ class Keeper(Generic[R]):
                     pending.append(one)
                 elif not failures or failures[-1].key != Key(self.kind, id):
                     self._touched.discard(id)
+                    self._announcer.drop(id)
         return pending, failures
 
     def is_current(self, pending: Pending) -> bool:
@@ -155,6 +165,7 @@ class Keeper(Generic[R]):
                     self._rebase(id, based)
             for pending, revision in done:
                 self.saved(pending, revision)
+                self._announcer.release_now(workspace.events.get(pending.change.key.id, ()))
             for id in workspace.written:
                 self._landings.pop(id, None)
 
@@ -169,6 +180,7 @@ class Keeper(Generic[R]):
         """See `RecordManager.saved`."""
         id = pending.change.key.id
         with self._lock:
+            self._release(pending)
             known = self._saved.get(id)
             if known is not None and known.revision >= revision > pending.expected:
                 return  # it was met in the store before this was told: who settled a conflict did
@@ -235,6 +247,7 @@ class Keeper(Generic[R]):
                 },
             }
             touched = set() if discard else self._touched & stays
+            self._announcer.drop_all(besides=touched)
             # In a row: no signal comes between them.
             self._live = live  # type: ignore[assignment]  # decode() made each a record of the class
             self._saved = saved_now
@@ -262,6 +275,8 @@ class Keeper(Generic[R]):
         """
         self._lock = threading.RLock()
         self._landings = {}
+        self._announcer.drop_all()
+        self._announcer.take()
         if self._owner is None:
             return  # nothing is stored of it
         immutable = self._codec.is_immutable
@@ -274,7 +289,66 @@ class Keeper(Generic[R]):
                     known.pop(id, None)
         self._touched = set()
 
+    @property
+    def has_events(self) -> bool:
+        """See `RecordManager.has_events`."""
+        return self._announcer.has_released
+
+    def take_events(self) -> Sequence[Numbered]:
+        """See `RecordManager.take_events`."""
+        with self._lock:
+            return self._announcer.take()
+
+    def note_theirs(self, change: RecordChange) -> None:
+        """See `RecordManager.note_theirs`."""
+        if not self._announcer.is_wanted:
+            return
+        events = self._events(
+            change.key.id, change.before, change.after, change.committed_at, theirs=change
+        )
+        with self._lock:
+            self._announcer.release_now(events)
+
+    def emit(self, event: RecordEvent[Any]) -> Sequence[Exception]:
+        """See `RecordManager.emit`."""
+        return self._announcer.emit(event)
+
     # --- inside -----------------------------------------------------------------------
+
+    def _events(
+        self,
+        id: str,
+        before: Any,
+        after: Any,
+        at: datetime,
+        *,
+        also: Iterable[Told] = (),
+        theirs: RecordChange | None = None,
+    ) -> list[Numbered]:
+        """Return what to tell of one change of a record, numbered: one base event, then others."""
+        base = CREATED if before is None else DELETED if after is None else UPDATED
+        told: list[Told] = [(base, {}), *self._events_of(before, after), *also]
+        return [
+            (number(), RecordEvent(name, self.kind, id, before, after, at, details, theirs))
+            for name, details in told
+        ]
+
+    def _events_of(self, before: R | None, after: R | None) -> Iterable[Told]:
+        """Return the names of the domain, with details, for what a change has made of a record."""
+        del before, after
+        return ()
+
+    def _release(self, pending: Pending) -> None:
+        """Let the events that a durable change holds be told."""
+        announcer, id = self._announcer, pending.change.key.id
+        if not announcer.is_wanted:
+            return
+        if announcer.has(id):
+            announcer.release(id, pending.mark)
+        elif not self._codec.is_immutable and pending.expected and id in self._live:
+            # It was changed in place: nobody knows what it was before.
+            event = RecordEvent(UPDATED, self.kind, id, None, self._live[id], self._clock())
+            announcer.release_now([(number(), event)])
 
     def _tried(
         self,
@@ -285,7 +359,8 @@ class Keeper(Generic[R]):
     ) -> Pending | None:
         """Return the change that makes `record` the stored one; note why it cannot be."""
         try:
-            return self._pending_one(id, record, based)
+            one = self._pending_one(id, record, based)
+            return attrs.evolve(one, mark=number()) if one and self._announcer.is_wanted else one
         except StateStoreError as error:
             failures.append(Failure(Key(self.kind, id), "save", error))
         except Exception as error:  # noqa: BLE001 # a class of the host may raise anything

@@ -106,6 +106,8 @@ class Sharer(Keeper[R]):
                         self._unknown[id] = unknown  # it is made again as it was
                 if stored is None or record is not stored.record:
                     self._touched.add(id)
+                if how == "theirs":
+                    self._announcer.drop(id)
                 return how
 
     def settle_within(

@@ -1,0 +1,285 @@
+"""Changing: one record put in the place of another, or several, with nobody in between."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, TypeVar
+
+import attrs
+
+from statestore.errors import (
+    Conflict,
+    InvalidRecord,
+    RecordNotFound,
+    StateStoreError,
+    StoreClosed,
+)
+from statestore.models.keys import Revision
+from statestore.models.workspaces import Workspace
+from statestore.records.announcing import Numbered, number
+from statestore.records.drafts import Draft
+from statestore.records.keeping import R, Told
+from statestore.records.mapping import RecordMapping
+from statestore.records.scopes import Scope
+from statestore.records.sharing import Merge
+from statestore.records.telling import Telling
+
+T = TypeVar("T")
+
+
+class Changer(RecordMapping[R]):
+    """Changes the live records of one kind, and tells of it. What managers are made of."""
+
+    def __init__(
+        self, kind: str, record_class: type[R], schema: int, merge: Merge[R] | None
+    ) -> None:
+        """Begin empty. See `Manager`."""
+        super().__init__(kind, record_class, schema, merge)
+        self._telling = Telling()
+
+    # --- for the managers of a domain -------------------------------------------------
+
+    _domain_events: ClassVar[tuple[str, ...]] = ()
+    """The names of the events of the domain, which `_events_of` finds and operations add."""
+
+    def _modify(self, id: str | R, change: Callable[[R], R], *, also: Iterable[Told] = ()) -> R:
+        """Put what `change` makes of a record in its place, with nobody in between.
+
+        Whatever else it raises, the record is as it was.
+
+        Args:
+            also: events of the operation, beside those that `_events_of` finds.
+
+        Raises:
+            RecordNotFound: there is none.
+        """
+        name = self._id(id)
+        made: list[R] = []
+
+        def make(current: R | None) -> R:
+            if current is None:
+                raise RecordNotFound(self.kind, name)
+            new = self._successor(current, change(current))
+            made.append(new)
+            return new
+
+        self._change(name, make, also=also)
+        return made[0]
+
+    def _exchange(self, id: str, change: Callable[[R], R]) -> R:
+        """Do as `_modify`, with `change` called without the lock, again if overtaken."""
+        while True:
+            current = self[id]
+            new = change(self._own_copy(current))
+
+            def put(present: R, seen: R = current, new: R = new) -> R:
+                if present is not seen:
+                    raise _Overtaken
+                return new
+
+            try:
+                return self._modify(id, put)
+            except _Overtaken:
+                continue
+
+    def _own_copy(self, record: R) -> R:
+        """Return what may be changed without changing the record."""
+        return record if self._codec.is_immutable else copy.deepcopy(record)
+
+    def _successor(self, current: R, new: R) -> R:
+        """Return `new` as what follows `current`, checked.
+
+        Raises:
+            InvalidRecord: it is no record of this kind, or has another id.
+            StaleRecord: it was made from an older one.
+        """
+        self._check(new, current.id)
+        return new if new is current else self._succeed(current, new)
+
+    def _evolved(self, current: R, **changes: Any) -> R:
+        """Return a record with other values of some fields.
+
+        Raises:
+            InvalidRecord: the class does not take them.
+        """
+        if "id" in changes and changes["id"] != current.id:
+            raise InvalidRecord(self.kind, current.id, "the id of a record cannot be changed")
+        evolve: Callable[..., R] = attrs.evolve
+        return self._made(current.id, lambda: evolve(current, **changes))
+
+    def _change(
+        self,
+        id: str,
+        make: Callable[[R | None], R | None],
+        *,
+        anew: bool = False,
+        also: Iterable[Told] = (),
+    ) -> None:
+        """Put what `make` returns in the place of what there is, None for nothing; then tell.
+
+        `make` is called under the lock. The same frozen record is no change.
+
+        Args:
+            anew: it is a new record, which has nothing of one that had its id before.
+            also: events of the operation, beside those that `_events_of` finds.
+        """
+        while True:
+            with self._lock:
+                landing = self._landings.get(id)
+                if landing is None:
+                    self._want_open()
+                    scope = self._scope()
+                    current = self._present(id, scope)
+                    new = make(current)
+                    if new is current and self._codec.is_immutable:
+                        return
+                    events = self._noted({id: (current, new)}, {id: also})
+                    if scope is not None:
+                        seen = self._live.get(id)
+                        space = scope.own_workspace(self.kind)
+                        space.put(id, new, seen, anew=anew)
+                        space.note(id, events.get(id, ()))
+                    else:
+                        if anew:  # unknown fields of a record that was deleted are not its own
+                            self._unknown.pop(id, None)
+                        self._touched.add(id)
+                        if new is None:
+                            del self._live[id]
+                        else:
+                            self._live[id] = new
+                        self._keep_events(events)
+                    break
+            landing.wait()  # a transaction that writes it is just becoming durable
+        self._tell((id,), scope)
+
+    def _change_all(self, make: Callable[[Draft[R]], T]) -> T:
+        """Let an operation change several records, wholly or not at all; then tell.
+
+        `make` gets what the manager shows as a `Draft`, notes in it what is to be changed, and
+        returns what this returns. It may be called again where somebody else was faster, and is
+        called under the lock. Where each operation is saved, all its changes are one commit, and
+        nobody sees them before it is durable.
+        """
+        owner = self._owner
+        before: tuple[str, Revision, Revision] | None = None
+        while True:
+            overtaken: Conflict | None = None
+            with self._lock:
+                self._want_open()
+                scope = self._scope()
+                draft = Draft(self.kind, self._shown(scope), self._check, self._successor)
+                result = make(draft)
+                changes = draft.changes
+                landing = next((self._landings[id] for id in changes if id in self._landings), None)
+                if landing is None:
+                    if not changes:
+                        return result
+                    together = scope is None and self._on_change is not None and len(changes) > 1
+                    events = self._noted(
+                        {id: (draft.shown.get(id), one) for id, one in changes.items()}, draft.also
+                    )
+                    space: Workspace[R] = Workspace()
+                    if scope is not None:
+                        space = scope.own_workspace(self.kind).copy()
+                    for id, record in changes.items():
+                        space.put(id, record, self._live.get(id), anew=id in draft.made)
+                        space.note(id, events.get(id, ()))
+                    if scope is not None:
+                        scope.workspaces[self.kind] = space
+                    elif not together:
+                        self._take_over(changes, draft.made)
+                        self._keep_events(events)
+            if landing is not None:
+                landing.wait()
+                continue
+            if together and owner is not None:
+                overtaken = owner.exchange(self.kind, space)
+            else:
+                self._tell(changes, scope)
+            if overtaken is None:
+                return result
+            if not overtaken.in_memory:
+                seen = overtaken.id, overtaken.expected, overtaken.found
+                if owner is None or seen == before:
+                    raise overtaken
+                before = seen
+                owner.renew(self.kind, overtaken.id)
+
+    def _take_over(self, changes: Mapping[str, R | None], made: Collection[str]) -> None:
+        """Make changes of several records the live ones. The lock is held."""
+        for id in made:  # unknown fields of a record that was deleted are not its own
+            self._unknown.pop(id, None)
+        put = {id: one for id, one in changes.items() if one is not None}
+        gone = changes.keys() - put.keys() | set(made)
+        self._touched.update(changes)
+        # One step either way: an operation that is interrupted has happened or has not.
+        if gone:
+            self._live = {**{id: one for id, one in self._live.items() if id not in gone}, **put}
+        else:
+            self._live.update(put)
+
+    def _noted(
+        self,
+        changes: Mapping[str, tuple[R | None, R | None]],
+        also: Mapping[str, Iterable[Told]] = {},
+    ) -> Mapping[str, tuple[Numbered, ...]]:
+        """Return what is to be told of changes, if there is anybody to tell."""
+        if not self._announcer.is_wanted:
+            return {}
+        at = self._clock()
+        return {
+            id: tuple(self._events(id, before, after, at, also=also.get(id, ())))
+            for id, (before, after) in changes.items()
+        }
+
+    def _keep_events(self, events: Mapping[str, Sequence[Numbered]]) -> None:
+        for id, some in events.items():
+            self._announcer.note(id, some)
+
+    def _tell(self, ids: Collection[str], scope: Scope | None) -> None:
+        """Tell who listens, outside the lock, as he may wait for others that want it."""
+        if scope is not None:
+            return
+        if self._on_change is not None:
+            self._on_change(frozenset(ids))
+        elif self._owner is None and self._announcer.is_wanted:
+            self._announce_unstored(ids)
+
+    def _announce_unstored(self, ids: Collection[str]) -> None:
+        """Tell what became of records of a manager without a store: memory is all there is."""
+        with self._lock:
+            for id in ids:
+                self._announcer.release(id, number())
+        self._telling.tell((self,))
+
+    def _succeed(self, current: R, new: R) -> R:
+        """Return `new` as the successor of `current`: the place to stamp and to refuse."""
+        del current
+        return new
+
+    def _made(self, id: str, make: Callable[[], T]) -> T:
+        try:
+            return make()
+        except StateStoreError:
+            raise
+        except (TypeError, ValueError, AttributeError) as error:
+            # Validators put more than their message into an error, the value among it.
+            reason = str(error.args[0]) if error.args else type(error).__name__
+            raise InvalidRecord(self.kind, id, reason) from error
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _want_open(self) -> None:
+        if self._left is not None:
+            raise StoreClosed(self._left)
+
+
+class _Overtaken(Exception):
+    """The record is another by now."""
+
+
+def later(moment: datetime, now: datetime) -> datetime:
+    """Return the time of a change after `moment`: now, or just after where the clock went back."""
+    return max(now, moment + timedelta(microseconds=1))
