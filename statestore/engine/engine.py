@@ -116,6 +116,11 @@ class Engine:
         return self.driver.path
 
     @property
+    def run(self) -> str:
+        """See `Driver.run`."""
+        return self.driver.run
+
+    @property
     def is_loaded(self) -> bool:
         """Whether all kinds were loaded at least once."""
         return self._loaded

@@ -77,6 +77,16 @@ class Owner(Protocol):
         """What people call the place of the store."""
         ...
 
+    @property
+    def run(self) -> str:
+        """What tells this opening of the store from every other, those of earlier runs included."""
+        ...
+
+    @property
+    def record_managers(self) -> Mapping[str, RecordManager]:
+        """All its managers by their kinds."""
+        ...
+
     def renew(self, kind: str, id: str) -> None:
         """Let the manager of a kind know the newest state of a record.
 
