@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from statestore.models.events import RecordEvent
+from statestore.models.events import CREATED, DELETED, UPDATED, RecordEvent
+from statestore.models.reports import RecordChange
+
+R = TypeVar("R")
 
 Numbered: TypeAlias = tuple[int, RecordEvent[Any]]
+Told: TypeAlias = tuple[str, Mapping[str, Any]]
+"""The name of an event and its details."""
+
 Listener: TypeAlias = Callable[[RecordEvent[Any]], object]
 
 ANY: Final = "*"
@@ -112,3 +120,63 @@ class Announcer:
             except Exception as error:  # noqa: BLE001 # the host's code may raise anything
                 errors.append(error)
         return errors
+
+
+class Announced(Generic[R]):
+    """Records of one kind of which is told what becomes of them: a part of a `RecordManager`."""
+
+    def __init__(self, kind: str) -> None:
+        """Begin with no listener."""
+        self.kind = kind
+        self._lock = threading.RLock()
+        self._announcer = Announcer()
+        self._clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def has_events(self) -> bool:
+        """See `RecordManager.has_events`."""
+        return self._announcer.has_released
+
+    def take_events(self) -> Sequence[Numbered]:
+        """See `RecordManager.take_events`."""
+        with self._lock:
+            return self._announcer.take()
+
+    def note_theirs(self, change: RecordChange) -> None:
+        """See `RecordManager.note_theirs`."""
+        if not self._announcer.is_wanted:
+            return
+        events = self._events(
+            change.key.id, change.before, change.after, change.committed_at, theirs=change
+        )
+        with self._lock:
+            self._announcer.release_now(events)
+
+    def emit(self, event: RecordEvent[Any]) -> Sequence[Exception]:
+        """See `RecordManager.emit`."""
+        return self._announcer.emit(event)
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _events(
+        self,
+        id: str,
+        before: Any,
+        after: Any,
+        at: datetime,
+        *,
+        also: Iterable[Told] = (),
+        theirs: RecordChange | None = None,
+    ) -> list[Numbered]:
+        """Return what to tell of one change of a record, numbered: one base event, then others."""
+        base = CREATED if before is None else DELETED if after is None else UPDATED
+        told: list[Told] = [(base, {}), *self._events_of(before, after), *also]
+        return [
+            (number(), RecordEvent(name, self.kind, id, before, after, at, details, theirs))
+            for name, details in told
+        ]
+
+    def _events_of(self, before: R | None, after: R | None) -> Iterable[Told]:
+        """Return the names of the domain, with details, for what a change has made of a record."""
+        del before, after
+        return ()

@@ -18,9 +18,9 @@ from statestore.errors import (
 )
 from statestore.models.keys import Revision
 from statestore.models.workspaces import Workspace
-from statestore.records.announcing import Numbered, number
+from statestore.records.announcing import Numbered, Told, number
 from statestore.records.drafts import Draft
-from statestore.records.keeping import R, Told
+from statestore.records.keeping import R
 from statestore.records.mapping import RecordMapping
 from statestore.records.scopes import Scope
 from statestore.records.sharing import Merge
@@ -135,7 +135,9 @@ class Changer(RecordMapping[R]):
                     new = make(current)
                     if new is current and self._codec.is_immutable:
                         return
-                    events = self._noted({id: (current, new)}, {id: also})
+                    events: Mapping[str, Sequence[Numbered]] = {}
+                    if self._announcer.is_wanted:
+                        events = self._noted({id: (current, new)}, {id: also})
                     if scope is not None:
                         seen = self._live.get(id)
                         space = scope.own_workspace(self.kind)
@@ -149,7 +151,8 @@ class Changer(RecordMapping[R]):
                             del self._live[id]
                         else:
                             self._live[id] = new
-                        self._keep_events(events)
+                        if events:
+                            self._keep_events(events)
                     break
             landing.wait()  # a transaction that writes it is just becoming durable
         self._tell((id,), scope)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic
 
 from statestore.errors import DuplicateId, RecordNotFound
-from statestore.records.keeping import R, Told
+from statestore.records.announcing import Told
+from statestore.records.keeping import R
 
 
 class Draft(Generic[R]):

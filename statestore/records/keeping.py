@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
-from datetime import UTC, datetime
-from typing import Any, Generic, NoReturn, Protocol, TypeAlias, TypeVar, cast
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 import attrs
 import orjson
@@ -23,12 +22,12 @@ from statestore.errors import (
 )
 from statestore.models.changes import Delete, Patch, Put, Stored
 from statestore.models.documents import FrozenDict, dumps_checked
-from statestore.models.events import CREATED, DELETED, UPDATED, RecordEvent
+from statestore.models.events import UPDATED, RecordEvent
 from statestore.models.keys import Key, Revision, check_kind
 from statestore.models.managed import Landing, Loaded, Owner, Pending
-from statestore.models.reports import Failure, RecordChange
+from statestore.models.reports import Failure
 from statestore.models.workspaces import Workspace
-from statestore.records.announcing import Announcer, Numbered, number
+from statestore.records.announcing import Announced, number
 from statestore.records.codec import Codec, codec_of
 from statestore.records.saved import Based, Saved
 from statestore.records.shapes import Misfit
@@ -43,11 +42,8 @@ class Record(Protocol):
 
 R = TypeVar("R", bound=Record)
 
-Told: TypeAlias = tuple[str, Mapping[str, Any]]
-"""The name of an event and its details."""
 
-
-class Keeper(Generic[R]):
+class Keeper(Announced[R]):
     """The live records of one kind, and what is known to be stored of them: a `RecordManager`.
 
     Any thread may use it.
@@ -63,11 +59,10 @@ class Keeper(Generic[R]):
 
     def __init__(self, kind: str, record_class: type[R], schema: int) -> None:
         """Begin empty. See `Manager`."""
-        self.kind = check_kind(kind)
+        super().__init__(check_kind(kind))
         self.record_class = record_class
         self.schema = schema
         self._codec: Codec[R] = codec_of(record_class)
-        self._lock = threading.RLock()
         self._live: dict[str, R] = {}
         self._saved: dict[str, Saved] = {}
         self._touched: set[str] = set()
@@ -76,8 +71,6 @@ class Keeper(Generic[R]):
         self._left: str | None = None
         self._on_change: Callable[[Set[str]], None] | None = None
         self._landings: dict[str, Landing] = {}
-        self._announcer = Announcer()
-        self._clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         forks.note(self)
 
     def __reduce__(self) -> NoReturn:
@@ -289,54 +282,7 @@ class Keeper(Generic[R]):
                     known.pop(id, None)
         self._touched = set()
 
-    @property
-    def has_events(self) -> bool:
-        """See `RecordManager.has_events`."""
-        return self._announcer.has_released
-
-    def take_events(self) -> Sequence[Numbered]:
-        """See `RecordManager.take_events`."""
-        with self._lock:
-            return self._announcer.take()
-
-    def note_theirs(self, change: RecordChange) -> None:
-        """See `RecordManager.note_theirs`."""
-        if not self._announcer.is_wanted:
-            return
-        events = self._events(
-            change.key.id, change.before, change.after, change.committed_at, theirs=change
-        )
-        with self._lock:
-            self._announcer.release_now(events)
-
-    def emit(self, event: RecordEvent[Any]) -> Sequence[Exception]:
-        """See `RecordManager.emit`."""
-        return self._announcer.emit(event)
-
     # --- inside -----------------------------------------------------------------------
-
-    def _events(
-        self,
-        id: str,
-        before: Any,
-        after: Any,
-        at: datetime,
-        *,
-        also: Iterable[Told] = (),
-        theirs: RecordChange | None = None,
-    ) -> list[Numbered]:
-        """Return what to tell of one change of a record, numbered: one base event, then others."""
-        base = CREATED if before is None else DELETED if after is None else UPDATED
-        told: list[Told] = [(base, {}), *self._events_of(before, after), *also]
-        return [
-            (number(), RecordEvent(name, self.kind, id, before, after, at, details, theirs))
-            for name, details in told
-        ]
-
-    def _events_of(self, before: R | None, after: R | None) -> Iterable[Told]:
-        """Return the names of the domain, with details, for what a change has made of a record."""
-        del before, after
-        return ()
 
     def _release(self, pending: Pending) -> None:
         """Let the events that a durable change holds be told."""
