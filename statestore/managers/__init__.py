@@ -2,6 +2,7 @@
 
 from statestore.managers.conversations import Conversation, ConversationManager
 from statestore.managers.focus import Focus, FocusChain, FocusManager
+from statestore.managers.log_entries import LogEntry
 from statestore.managers.manager import Manager
 from statestore.managers.messages import (
     Message,
@@ -13,7 +14,7 @@ from statestore.managers.messages import (
     tool_use_part,
 )
 from statestore.managers.sessions import Session, SessionManager, SessionMode, SessionStatus
-from statestore.managers.tasks import LogEntry, Progress, Task, TaskManager, TaskStatus
+from statestore.managers.tasks import Progress, Task, TaskManager, TaskStatus
 from statestore.models.documents import FrozenDict
 from statestore.models.sequences import Items
 from statestore.records.fields import extra_field, items_field

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from statestore.managers.domain import DomainManager
+from statestore.managers.log_entries import LogEntry as LogEntry
 from statestore.models.documents import FrozenDict
 from statestore.models.sequences import Items
 from statestore.records.columns import COLUMN, items_column, object_column, read_in_columns
@@ -58,19 +59,6 @@ class Progress:
     total_steps: int | None = integer_field(None, low=0)
     remaining_s: float | None = number_field(None, low=0.0)
     message: str = text_field()
-    extra: FrozenDict = extra_field()
-
-
-@read_in_columns
-@attrs.frozen
-class LogEntry:
-    """One line of a task's output. `type` is stdout, stderr, log, error, info, debug or another."""
-
-    text: str = text_field()
-    type: str = text_field("log")
-    source: str | None = text_field(None)
-    at: datetime = time_field()
-    metadata: FrozenDict = mapping_field()
     extra: FrozenDict = extra_field()
 
 
