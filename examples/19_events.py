@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from statestore import Store
+from statestore import RecordNotFound, Store
 from statestore.managers import Task, TaskManager
 from statestore.models.events import RecordEvent
 
@@ -27,8 +27,8 @@ with tempfile.TemporaryDirectory() as folder:
         try:
             with store.transaction():
                 tasks.update("t1", title="Never")
-                raise RuntimeError("changed my mind")
-        except RuntimeError:
+                tasks.update("no such task", title="x")
+        except RecordNotFound:
             print("undone, and not told")
         assert titles == ["Draft -> Write"]
 

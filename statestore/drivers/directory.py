@@ -48,6 +48,7 @@ from statestore.files.locks import LOCK_TIMEOUT_S
 from statestore.journal.journal import JournalOptions
 from statestore.models.changes import Change, Commit, Stored
 from statestore.models.keys import Key, Revision, check_id, check_kind
+from statestore.models.managed import Runs
 from statestore.models.reports import Failure
 from statestore.serializers import get
 from statestore.serializers.serializer import Serializer
@@ -124,6 +125,11 @@ class DirectoryDriver:
     def record_files(self) -> RecordFiles:
         """See `Driver.record_files`."""
         return self
+
+    @property
+    def runs(self) -> Runs:
+        """See `Driver.runs`."""
+        return self._here.runs
 
     @property
     def path(self) -> str:

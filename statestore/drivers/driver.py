@@ -13,6 +13,7 @@ from statestore.files.folders import Mark
 from statestore.models.changes import Change, Commit, Put, Stored
 from statestore.models.envelopes import Envelope
 from statestore.models.keys import Key, Revision
+from statestore.models.managed import Runs
 from statestore.models.reports import AbsentRecord, Failure, QuarantinedFile
 from statestore.serializers.serializer import Serializer
 
@@ -235,6 +236,11 @@ class Driver(Protocol):
     @property
     def run(self) -> str:
         """What tells this opening from every other one, as in `Commit.run`."""
+        ...
+
+    @property
+    def runs(self) -> Runs:
+        """Which openings go on, those of other processes included."""
         ...
 
     @property

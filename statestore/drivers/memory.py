@@ -29,6 +29,7 @@ from statestore.errors import (
 )
 from statestore.models.changes import Change, Commit, Stored
 from statestore.models.keys import Key, Revision, check_id, check_kind
+from statestore.models.managed import Runs
 from statestore.models.reports import Failure
 from statestore.serializers import get
 
@@ -39,6 +40,22 @@ _TRAITS = DriverTraits(name="memory", durable=False, atomic=True, feed=True)
 class _Kept:
     stored: Stored
     data: bytes
+
+
+class _OwnRun:
+    """The one opening of what is in memory. See `Runs`."""
+
+    def __init__(self, path: str, run: str, *, read_only: bool) -> None:
+        self._path, self._run, self._read_only = path, run, read_only
+        self._is_held = False
+
+    def hold(self) -> None:
+        if self._read_only:
+            raise ReadOnlyStore(self._path, "hold a run")
+        self._is_held = True
+
+    def is_held(self, run: str) -> bool:
+        return self._is_held and run == self._run
 
 
 class MemoryDriver:
@@ -54,7 +71,7 @@ class MemoryDriver:
         self._read_only = read_only
         self.path = path
         self.store_id = secrets.token_hex(16)
-        self.run = secrets.token_hex(8)
+        self._begin_run()
         self._clock = clock
         self._kept: dict[Key, _Kept] = {}
         self._revisions: dict[Key, Revision] = {}
@@ -162,7 +179,11 @@ class MemoryDriver:
     def after_fork(self) -> None:
         """Go on in a child with a copy of its own."""
         self._lock = threading.RLock()
+        self._begin_run()
+
+    def _begin_run(self) -> None:
         self.run = secrets.token_hex(8)
+        self.runs: Runs = _OwnRun(self.path, self.run, read_only=self._read_only)
 
     def _base(self, kept: _Kept | None, changes: Sequence[Change]) -> Base | None:
         if kept is None:

@@ -19,6 +19,7 @@ from statestore.drivers.overlay import Overlay
 from statestore.drivers.place import Place
 from statestore.drivers.reading import Reader
 from statestore.drivers.recovering import DirectoryRecovery
+from statestore.drivers.runs import FileRuns
 from statestore.drivers.staging import Stages
 from statestore.errors import StoreForked, StoreReplaced
 from statestore.files.calls import Files
@@ -73,6 +74,7 @@ class Opening:
         self._meta_path = os.path.join(self.path, OWN_FOLDER, META_FILE)
         self._is_early = how.read_only and not os.path.exists(self._meta_path)
         self.stages = Stages(self.place.own)
+        self.runs = FileRuns(self.place, run)
         try:
             self.format = WrittenFormat(self.place, how.format, how.tell)
             if how.read_only:
@@ -182,6 +184,7 @@ class Opening:
         if self.follower is not None:
             self.follower.close()
         self.stages.close()
+        self.runs.close()
         self.place.close()
 
 

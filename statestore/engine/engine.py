@@ -40,7 +40,7 @@ from statestore.models.changes import Change
 from statestore.models.events import RecordEvent
 from statestore.models.handles import Handle
 from statestore.models.keys import Key, Revision
-from statestore.models.managed import Pending, RecordManager
+from statestore.models.managed import Pending, RecordManager, Runs
 from statestore.models.reports import Failure, LoadReport, SaveReport
 from statestore.models.workspaces import Workspace
 from statestore.records.scopes import INNERMOST, scope_of
@@ -119,6 +119,11 @@ class Engine:
     def run(self) -> str:
         """See `Driver.run`."""
         return self.driver.run
+
+    @property
+    def runs(self) -> Runs:
+        """See `Driver.runs`."""
+        return self.driver.runs
 
     @property
     def is_loaded(self) -> bool:

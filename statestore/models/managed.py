@@ -69,6 +69,31 @@ class Unmergeable(Exception):
         self.fields = tuple(fields)
 
 
+class Runs(Protocol):
+    """Which openings of a store go on, whatever process or host they are in. Any thread may ask."""
+
+    def hold(self) -> None:
+        """Let others see that this opening goes on, until it is closed or its process is gone.
+
+        Twice is harmless. A forked child does not hold the run of its parent.
+
+        Raises:
+            ReadOnlyStore: it was opened for reading only.
+            StateStoreError: it cannot be shown.
+        """
+        ...
+
+    def is_held(self, run: str) -> bool:
+        """Say whether the opening of this run goes on. One that never held it does not.
+
+        Not promised: that a process which is stopped, or hangs, is told from one that works.
+
+        Raises:
+            StateStoreError: it cannot be told.
+        """
+        ...
+
+
 class Owner(Protocol):
     """What coordinates managers, as they see it."""
 
@@ -80,6 +105,11 @@ class Owner(Protocol):
     @property
     def run(self) -> str:
         """What tells this opening of the store from every other, those of earlier runs included."""
+        ...
+
+    @property
+    def runs(self) -> Runs:
+        """Which openings of the store go on."""
         ...
 
     @property

@@ -42,6 +42,18 @@ class SharedDriverContract:
         assert one.store_id == other.store_id
         assert "" != one.run != other.run != ""
 
+    def test_an_opening_sees_whether_another_goes_on(self, opened: Open) -> None:
+        one, other = opened(), opened()
+        assert not other.runs.is_held(one.run)
+
+        one.runs.hold()
+        one.runs.hold()
+
+        assert other.runs.is_held(one.run)
+        assert not one.runs.is_held(other.run)
+        one.close()
+        assert not other.runs.is_held(one.run)
+
     def test_what_one_commits_the_other_reads(self, opened: Open) -> None:
         one, other = opened(), opened()
         one.commit([put("a", n=1), put("gone")], {})
