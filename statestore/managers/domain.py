@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from statestore.errors import InvalidRecord, StaleRecord
 from statestore.managers.manager import Manager
+from statestore.managers.transfer import Transfer
 from statestore.records.changing import later
 from statestore.records.evolving import Evolver
 
@@ -27,7 +28,7 @@ class DatedRecord(Protocol):
 D = TypeVar("D", bound=DatedRecord)
 
 
-class DomainManager(Manager[D]):
+class DomainManager(Transfer[D], Manager[D]):
     """A manager that keeps `updated_at`, and by it tells a stale record from a fresh one."""
 
     # The built-in classes check what they are given, so what is written of them can be read.
@@ -63,6 +64,12 @@ class DomainManager(Manager[D]):
             return new  # the host says itself when it was changed
         moment = later(current.updated_at, self._clock())
         return self._evolver.evolve(new, {"updated_at": moment})
+
+    def _received(self, record: D, current: D | None) -> D:
+        if current is None or record == current or record.updated_at > current.updated_at:
+            return record
+        moment = later(current.updated_at, self._clock())
+        return self._evolver.evolve(record, {"updated_at": moment})
 
 
 _EVOLVERS: dict[type, Evolver] = {}
