@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -248,7 +248,8 @@ class Engine:
     def exchange(self, kind: str, workspace: Workspace[Any]) -> Conflict | None:
         """See `Owner.exchange`."""
         try:
-            self.publish([(self._managers[kind], workspace)], "never")
+            with self._telling_trouble():
+                self.publish([(self._managers[kind], workspace)], "never")
         except TransactionFailed as failed:
             error = next(iter(failed.failures)).error
             if not isinstance(error, Conflict):
@@ -458,9 +459,21 @@ class Engine:
 
     def _save_changed(self, manager: RecordManager, ids: Set[str]) -> None:
         """Save after an operation, with what could not be saved before; judge by its own ids."""
-        report = self._save((manager,), ids, strict=False)
+        with self._telling_trouble():
+            report = self._save((manager,), ids, strict=False)
         if any(one.key is None or one.key.id in ids for one in report.failures):
             raise SaveFailed(report)
+
+    @contextmanager
+    def _telling_trouble(self) -> Iterator[None]:
+        """Tell the host of an error that concerns the store as a whole: nobody else does."""
+        try:
+            yield
+        except (CallbackFailed, TransactionFailed):
+            raise
+        except StateStoreError as error:
+            self._trouble(Failure(None, "save", error))
+            raise
 
     def _book(self, pending: Pending, revision: Revision) -> None:
         self._managers[pending.change.key.kind].saved(pending, revision)
