@@ -7,7 +7,7 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
@@ -19,7 +19,12 @@ from statestore.engine.transactions import Transaction
 from statestore.errors import ConfigurationError, FilesBehind, NotPicklable, StoreClosed
 from statestore.managers.manager import Manager
 from statestore.models.changes import Commit, Stored
-from statestore.models.configuration import AUTOSAVE_MODES, CONFLICT_POLICIES, Configuration
+from statestore.models.configuration import (
+    CONFLICT_POLICIES,
+    Configuration,
+    checked_autosave,
+    checked_interval,
+)
 from statestore.models.events import RecordEvent
 from statestore.models.handles import Handle
 from statestore.models.keys import Key, check_id, check_kind
@@ -48,13 +53,12 @@ from statestore.services import (
     verification,
 )
 from statestore.services import restore as restoring
+from statestore.services.autosaving import Autosaving
 from statestore.services.watching import Watch
 
 M = TypeVar("M", bound=Manager[Any])
 
 _SOURCE_LIMIT = 200
-
-_LONGEST_INTERVAL_S = 86_400
 
 
 class Store:
@@ -67,7 +71,7 @@ class Store:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        autosave: str | None = None,
+        autosave: str | float | timedelta | None = None,
         read_only: bool = False,
         format: str | None = None,
         *,
@@ -84,8 +88,10 @@ class Store:
             path: a folder, or a URL: "memory:" keeps everything in memory; other schemes are those
                 of registered drivers.
             autosave: "manual": changes are durable after `save_all()`. "on-change": each operation
-                of a manager is durable when it returns. By default what `statestore.toml` says,
-                else "manual".
+                of a manager is durable when it returns. A number of seconds, or a `timedelta`: what
+                is unsaved is saved in the background, see `enable_autosave`; a store that is
+                `read_only` has nothing to save and takes no notice. By default what
+                `statestore.toml` says, else "manual".
             read_only: change nothing on disk, not even to make the store.
             format: the serializer to write with in this process; by default the one that the store
                 remembers, json for a new one.
@@ -115,9 +121,7 @@ class Store:
         _check_source(source)
         folder = folder_of(path)
         self._configuration = read_configuration(folder, os.fspath(config) if config else None)
-        mode = self._configuration.autosave if autosave is None else autosave
-        if mode not in AUTOSAVE_MODES:
-            raise ConfigurationError("autosave", f"it is one of {', '.join(AUTOSAVE_MODES)}")
+        mode = self._configuration.autosave if autosave is None else checked_autosave(autosave)
         policy = _checked_policy(on_conflict) or self._configuration.on_conflict
         driver = open_driver(
             path,
@@ -134,6 +138,9 @@ class Store:
         self._managers: dict[str, Manager[Any]] = {}
         self._closed = False
         self._watches: deque[Watch | None] = deque()
+        self._autosaving = Autosaving(self._engine, read_only=read_only)
+        if isinstance(mode, float) and not read_only:
+            self._autosaving.enable(mode)
 
     # --- managers ---------------------------------------------------------------------
 
@@ -232,14 +239,10 @@ class Store:
             ConfigurationError: the interval is no number of seconds above 0, up to 86,400.
             StoreClosed: as it says.
         """
-        if isinstance(interval_s, bool) or not isinstance(interval_s, int | float):
-            raise ConfigurationError("interval_s", "it is a number of seconds")
-        if not 0 < interval_s <= _LONGEST_INTERVAL_S:
-            reason = f"it is above 0, at most {_LONGEST_INTERVAL_S:,}"
-            raise ConfigurationError("interval_s", reason)
+        chosen_s = checked_interval(interval_s, "interval_s")
         if self._closed:
             raise StoreClosed(self.path)
-        watch = Watch(self._engine, interval_s)
+        watch = Watch(self._engine, chosen_s)
         self._watch_by(watch)
         return Handle(watch.stop)
 
@@ -309,6 +312,58 @@ class Store:
                 same.
         """
         self._engine.driver.flush()
+
+    # --- autosave ---------------------------------------------------------------------
+
+    def enable_autosave(self, interval_s: float | timedelta) -> None:
+        """Save what is unsaved in the background from now on, each time after `interval_s`.
+
+        A thread does what `save_all(strict=False)` does, `interval_s` seconds after this call and
+        after each time. Where nothing is unsaved it commits nothing and tells nobody, which costs
+        microseconds; records of classes that can change are all encoded to find that out. An open
+        transaction is not touched: what it writes is saved by its own end.
+
+        `on_save` is called on that thread, and so is `on_error`: once for each record and cause,
+        and again only when it had been over in between. What could not be saved stays unsaved and
+        is tried each time; what a callback raises is told to `on_error` and ends nothing.
+
+        A second call takes the place of the first, with its interval; it waits for a save under
+        way, except in a callback. In a store of "on-change" it tries again what failed before.
+        It ends with the store and keeps no process alive: a process that ends without `close()`
+        loses what was changed since the last time. It does not go on in a forked child.
+
+        Args:
+            interval_s: a number of seconds, or a `timedelta`; above 0, at most 86,400 seconds. What
+                is below a millisecond is a millisecond.
+        Raises:
+            ConfigurationError: the interval is none of that; what was on stays on.
+            ReadOnlyStore, StoreClosed: as they say.
+        """
+        self._autosaving.enable(interval_s)
+
+    def disable_autosave(self) -> None:
+        """Save in the background no more, but once more now what is unsaved. Twice is harmless.
+
+        It waits for a save under way, except in a callback, and then makes durable, or raises, all
+        that was changed before the call. Where autosave is off it does nothing at all.
+
+        Raises:
+            SaveFailed: some records were not saved. They stay unsaved, the others are durable;
+                autosave is off.
+            LockTimeout, StoreReplaced: nothing was saved; autosave is off.
+            CallbackFailed: a callback raised; the save is complete, and autosave is off.
+            InTransaction: this code is in one; autosave goes on.
+        """
+        self._autosaving.disable()
+
+    @property
+    def autosave_interval_s(self) -> float | None:
+        """How many seconds after each save in the background the next one begins; None: it is off.
+
+        It is off in a store that saves by hand or "on-change", in one that is read-only or closed,
+        and in a forked child, until `enable_autosave` is called.
+        """
+        return self._autosaving.interval_s
 
     # --- formats ----------------------------------------------------------------------
 
@@ -556,6 +611,7 @@ class Store:
             return
         self._engine.want_no_transaction("close the store")
         try:
+            self._autosaving.stop()
             if not self._read_only and self.unsaved:
                 self.save_all()
         except BaseException as error:
@@ -565,6 +621,7 @@ class Store:
 
     def _close(self) -> None:
         self._closed = True
+        self._autosaving.stop()
         self._watch_by(None)
         self._engine.close()
 
@@ -585,12 +642,19 @@ class Store:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the store. After an exception what is unsaved is dropped, with a warning."""
+        """Close the store.
+
+        After an exception what is unsaved is dropped, with a warning; with autosave on it is saved,
+        as it would have been a little later anyway.
+        """
         if exc_type is None:
             self.close()
             return
-        unsaved = 0 if self._closed else len(self.unsaved)
-        self._close_beside(exc)
+        try:
+            self._autosaving.save_beside(exc)
+        finally:
+            unsaved = 0 if self._closed else len(self.unsaved)
+            self._close_beside(exc)
         if unsaved:
             warnings.warn(
                 f"the store at {self.path!r} was left by an exception with {unsaved} unsaved "

@@ -18,7 +18,8 @@ _HEAD = """\
 # Settings of this store. What the program says when it opens the store overrules them.
 #
 # autosave           "manual": changes are durable after save_all(); "on-change": after each
-#                    operation
+#                    operation; a number of seconds: saved in the background, so long after the
+#                    last time
 # backups            the folder for backups, relative to this one
 # group_access       true opens the files and folders to their group
 # materialize        when record files follow a save, which is durable either way: "background",

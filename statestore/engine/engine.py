@@ -223,10 +223,25 @@ class Engine:
         self.tell_of_save(report, strict=strict)
         return report
 
-    def tell_of_save(self, report: SaveReport, *, strict: bool = True) -> None:
+    def save_unsaved(self) -> SaveReport | None:
+        """Do as `save`, but tell nobody yet: that is for `tell_of_save`. None: all was saved."""
+        started = time.monotonic()
+        managers = list(self._managers.values())
+        outcome = self._saver.save(managers, policy=self._policy, if_any=True)
+        if not (outcome.written or outcome.deleted or outcome.failures or outcome.resolved):
+            return None
+        return self.save_report(outcome, started)
+
+    def tell_of_save(
+        self,
+        report: SaveReport,
+        *,
+        strict: bool = True,
+        failures: Sequence[Failure] | None = None,
+    ) -> None:
         """Note when it was, and tell the host. See `finish`."""
         self._write_files(report.items + report.deleted)
-        self.finish(report, self.noted(report), SaveFailed, strict=strict)
+        self.finish(report, self.noted(report), SaveFailed, strict=strict, failures=failures)
 
     def publish(self, spaces: Spaces, policy: str | None = None) -> None:
         """Commit what was written apart, show it to everybody, and tell the host.
@@ -389,15 +404,19 @@ class Engine:
         error: Callable[[Any], StateStoreError],
         *,
         strict: bool,
+        failures: Sequence[Failure] | None = None,
     ) -> None:
         """Tell the host of an operation, then raise `error` if it failed in part and is `strict`.
 
         Listeners are told of all that is durable by now, whoever committed it.
 
+        Args:
+            failures: those of its failures that the host does not know yet; by default all.
         Raises:
             CallbackFailed: a callback raised, and nothing else went wrong.
         """
-        raised = self.callbacks.tell(report.failures, event, report)
+        told = report.failures if failures is None else failures
+        raised = self.callbacks.tell(told, event, report)
         self._telling.tell(self._managers.values())
         if report.failures and strict:
             failed = error(report)

@@ -87,6 +87,7 @@ class Saver:
         only: Collection[str] | None = None,
         *,
         policy: str = "error",
+        if_any: bool = False,
     ) -> Outcome:
         """Make all that is unsaved durable, and return what the own commits did.
 
@@ -96,6 +97,7 @@ class Saver:
         Args:
             only: the ids of others' commits to wait for; by default all.
             policy: what is done about conflicts. See `Settler`.
+            if_any: do not ask the driver where nothing is unsaved; it may be closed, say.
         Raises:
             ReadOnlyStore, StoreClosed, StateStoreError: nothing of a commit was written.
         """
@@ -117,7 +119,7 @@ class Saver:
                         among = None if left is None else left.get(manager.kind, ())
                         self._plan(manager, among, only, mine, awaited, outcome.failures)
                 flight = None
-                if mine or (left is None and not awaited):
+                if mine or not (if_any or left is not None or awaited):
                     flight = self._flights.start(mine)
             again: defaultdict[str, set[str]] = defaultdict(set)
             if flight is not None:

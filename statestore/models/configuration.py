@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import attrs
+
+from statestore.errors import ConfigurationError
 
 AUTOSAVE_MODES = ("manual", "on-change")
 MATERIALIZE_MODES = ("background", "now")
@@ -12,6 +15,11 @@ CONFLICT_POLICIES = ("error", "mine", "theirs", "merge")
 
 LONGEST_LOCK_TIMEOUT_S = 86_400
 """The longest time, in seconds, that one can be told to wait for a lock."""
+
+LONGEST_INTERVAL_S = 86_400
+"""The longest time, in seconds, after which something can be done each time."""
+
+_INTERVAL = f"a number of seconds above 0, at most {LONGEST_INTERVAL_S:,}"
 
 MOST_HISTORY = 1_000_000_000
 """The largest number of days, or of megabytes, that history can be kept for."""
@@ -41,6 +49,43 @@ def _check_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         raise ValueError(f"{attribute.name} is a number above 0, at most {MOST_HISTORY:,}")
 
 
+def checked_interval(value: object, where: str) -> float:
+    """Return after how many seconds, each time, something is done again.
+
+    Args:
+        value: a number of seconds, or a `timedelta`.
+        where: what it was given for.
+    Raises:
+        ConfigurationError: it is no such time.
+    """
+    seconds = _seconds(value)
+    if seconds is None:
+        raise ConfigurationError(where, f"it is {_INTERVAL}")
+    return seconds
+
+
+def checked_autosave(value: object) -> str | float:
+    """Return how changes are saved: one of `AUTOSAVE_MODES`, or after how many seconds each time.
+
+    Raises:
+        ConfigurationError: it is none of them.
+    """
+    if isinstance(value, str) and value in AUTOSAVE_MODES:
+        return value
+    seconds = _seconds(value)
+    if seconds is None:
+        raise ConfigurationError("autosave", f"it is {', '.join(AUTOSAVE_MODES)} or {_INTERVAL}")
+    return seconds
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 < value <= LONGEST_INTERVAL_S else None
+
+
 def check_lock_timeout(value: object) -> float:
     """Return how long to wait for a lock, in seconds.
 
@@ -67,9 +112,11 @@ def _check_backups(_: object, attribute: attrs.Attribute[Any], value: str) -> No
 class Configuration:
     """What `statestore.toml` may say; an argument to `Store` overrules it.
 
-    `autosave` is "manual" (changes are durable after `save_all()`) or "on-change" (each operation
-    is durable when it returns). `backups` is the folder for backups, absolute or relative to the
-    store; within the store it is `backups` or below.
+    `autosave` is "manual" (changes are durable after `save_all()`), "on-change" (each operation is
+    durable when it returns) or a number of seconds, above 0 and at most 86,400: what is unsaved is
+    saved in the background, so long after the last time.
+    `backups` is the folder for backups, absolute or relative to the store; within the store it is
+    `backups` or below.
     `group_access` opens the files and folders of the store to their group.
     `materialize` says when the files of records follow a save: "background" (within a second) or
     "now" (before it returns). The save is durable either way.
@@ -81,7 +128,7 @@ class Configuration:
     For `lock_timeout_s` seconds one waits for a lock that another process or thread has.
     """
 
-    autosave: str = attrs.field(default="manual", validator=_one_of(AUTOSAVE_MODES))
+    autosave: str | float = attrs.field(default="manual", converter=checked_autosave)
     backups: str = attrs.field(default="backups", validator=[_typed(str), _check_backups])
     group_access: bool = attrs.field(default=False, validator=_typed(bool))
     materialize: str = attrs.field(default="background", validator=_one_of(MATERIALIZE_MODES))

@@ -108,6 +108,17 @@ def test_info_uses_the_configuration_that_is_named(shell, tmp_path):
     assert "nonsense" in shell("info", "--config", tmp_path / "c.toml", code=2).stderr
 
 
+def test_a_store_that_is_saved_in_the_background_is_used_like_any_other(shell):
+    shell("init")
+    (shell.store / "statestore.toml").write_text("autosave = 5\n")
+
+    assert shell.json("info")["configuration"]["autosave"] == 5
+    assert "autosave" in shell("info").stdout
+    assert shell.json("convert", "--to", "yaml")["items"] == 6
+    (shell.store / "statestore.toml").write_text("autosave = 0\n")
+    assert "autosave" in shell("info", code=2).stderr
+
+
 def test_verify_of_a_sound_store(shell):
     assert shell("verify").stdout.startswith("6 sound records, 0 failures, 0 notes")
     assert shell.json("verify")["failures"] == []

@@ -62,7 +62,14 @@ def test_another_file_of_settings_can_be_named(tmp_path):
     [
         ("autosav = 'manual'", "autosav"),
         ("autosave = 'sometimes'", "autosave"),
-        ("autosave = 5", "autosave"),
+        ("autosave = 0", "autosave: it is manual, on-change or a number of seconds above 0"),
+        ("autosave = -0.5", "autosave"),
+        ("autosave = 86_401", "autosave: .* at most 86,400"),
+        ("autosave = inf", "autosave"),
+        ("autosave = nan", "autosave"),
+        ("autosave = true", "autosave"),
+        ("autosave = '5'", "autosave"),
+        ("autosave = []", "autosave"),
         ("backups = 5", "backups"),
         ("group_access = 'yes'", "group_access"),
         ("[autosave]\nmode = 'manual'", "autosave"),
@@ -101,7 +108,10 @@ def test_settings_that_are_no_text_are_refused(tmp_path):
         Store(tmp_path)
 
 
-@pytest.mark.parametrize("autosave", ["", "always", 5, True])
+@pytest.mark.parametrize(
+    "autosave",
+    ["", "always", "5", 0, -1, 86_400.5, True, float("nan"), float("inf"), [], b"manual"],
+)
 def test_autosave_argument_that_cannot_be_used_is_refused(tmp_path, autosave):
     with pytest.raises(ConfigurationError, match="autosave"):
         Store(tmp_path / "new", autosave=autosave)
