@@ -14,7 +14,7 @@ Revision: TypeAlias = int
 
 MAX_ID_BYTES = 1024
 
-RESERVED_KINDS = frozenset({"archive", "backups", "logs", "quarantine", "reports"})
+RESERVED_KINDS = frozenset({"archive", "backups", "quarantine"})
 """Folders of a store that hold no records of their own."""
 
 _CHECKED_KINDS: set[str] = set()

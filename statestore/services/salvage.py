@@ -240,7 +240,7 @@ class _Work:
             self._keep_rest(folder, found, is_saved=is_saved)
         for name in folder.folder.names():
             if stem_of(name) is None and not name.startswith(TEMPORARY_PREFIX):
-                self._copy(folder.folder, name, target, f"{folder.kind}/{name}")
+                self._copy_any(folder.folder, name, target, f"{folder.kind}/{name}")
         return done
 
     def _key_of(self, kind: str, stem: str) -> Key | None:
@@ -325,16 +325,19 @@ class _Work:
             return
         with source, _made(target, name) as made:
             for inner in source.names():
-                place = f"{path}/{inner}"
-                try:
-                    is_file = source.mark(inner) is not None
-                except StateStoreError:
-                    is_file = False  # a folder, or what the next call refuses
-                if is_file:
-                    self._copy(source, inner, made, place)
-                else:
-                    self._copy_tree(source, inner, made, place)
+                self._copy_any(source, inner, made, f"{path}/{inner}")
             made.sync()
+
+    def _copy_any(self, source: Folder, name: str, target: Folder, path: str) -> None:
+        """Copy a file, or a folder with all that is in it."""
+        try:
+            is_file = source.mark(name) is not None
+        except StateStoreError:
+            is_file = False  # a folder, or what the next call refuses
+        if is_file:
+            self._copy(source, name, target, path)
+        else:
+            self._copy_tree(source, name, target, path)
 
     def _copy(self, source: Folder, name: str, target: Folder, path: str) -> None:
         try:

@@ -777,7 +777,7 @@ def test_file_in_place_of_a_folder_is_refused_and_left(opened, root):
     assert (root / "notes").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["archive", "backups", "logs", "Notes", ".git", "node.modules"])
+@pytest.mark.parametrize("name", ["archive", "backups", "Notes", ".git", "node.modules"])
 def test_folder_that_is_no_kind_is_none(opened, root, name):
     (root / name).mkdir(parents=True)
     root.chmod(0o700)
