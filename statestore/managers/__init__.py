@@ -3,6 +3,7 @@
 from statestore.managers.conversations import Conversation, ConversationManager
 from statestore.managers.focus import Focus, FocusChain, FocusManager
 from statestore.managers.log_entries import LogEntry
+from statestore.managers.logs import LogManager, SessionLog
 from statestore.managers.manager import Manager
 from statestore.managers.messages import (
     Message,
@@ -13,6 +14,7 @@ from statestore.managers.messages import (
     tool_result_part,
     tool_use_part,
 )
+from statestore.managers.reports import Report, ReportManager
 from statestore.managers.sessions import Session, SessionManager, SessionMode, SessionStatus
 from statestore.managers.tasks import Progress, Task, TaskManager, TaskStatus
 from statestore.models.documents import FrozenDict
@@ -28,11 +30,15 @@ __all__ = [
     "FrozenDict",
     "Items",
     "LogEntry",
+    "LogManager",
     "Manager",
     "Message",
     "Part",
     "Progress",
+    "Report",
+    "ReportManager",
     "Session",
+    "SessionLog",
     "SessionManager",
     "SessionMode",
     "SessionStatus",

@@ -82,7 +82,7 @@ class Sharer(Keeper[R]):
         if policy != "error":
             return policy != "never"
         mine = self._live.get(id) if workspace is None else workspace.written.get(id)
-        base = self._base_within(workspace, id)
+        base = self._base_within(workspace, id, mine)
         return base is not None and mine is not None and only_adds(base, mine)
 
     def settle(self, id: str, stored: Loaded | None, policy: str) -> str:
@@ -92,7 +92,7 @@ class Sharer(Keeper[R]):
                 saved, mine = self._saved.get(id), self._live.get(id)
             if saved is not None and stored is not None and saved.revision >= stored.revision:
                 return ""  # somebody else has settled it by now
-            how, record = self._settled(self._base(saved), mine, stored, policy)
+            how, record = self._settled(self._base(saved, mine), mine, stored, policy)
             with self._lock:
                 if self._saved.get(id) is not saved or self._live.get(id) is not mine:
                     continue  # it was changed while nobody was kept from it
@@ -120,7 +120,7 @@ class Sharer(Keeper[R]):
             live, unknown = self._live.get(id), self._unknown.get(id)
             if workspace.seen[id] is not live and not self._is_clean(id, self._saved.get(id), live):
                 raise Unmergeable  # another thread has changed it, too, and not saved it yet
-            base = self._base_within(workspace, id)
+            base = self._base_within(workspace, id, workspace.written[id])
             workspace.seen[id] = live
         how, record = self._settled(base, workspace.written[id], stored, policy)
         # Not in memory, as long as it is not known that the transaction is made: what is unsaved
@@ -134,19 +134,29 @@ class Sharer(Keeper[R]):
 
     # --- inside -----------------------------------------------------------------------
 
-    def _base(self, saved: Saved | None) -> R | None:
+    def _base(self, saved: Saved | None, mine: R | None) -> R | None:
         """Return the record that the present one was made of, where it is known."""
-        if saved is None or not self._codec.is_immutable:
+        if not self._codec.is_immutable:
             return None
+        if saved is None:
+            return None if mine is None else self._beginning(mine)
         return cast(R, saved.token)
 
-    def _base_within(self, workspace: Workspace[R] | None, id: str) -> R | None:
+    def _beginning(self, record: R) -> R | None:
+        """Return what a record that others made, too, at the same time, was before anybody added
+        to it; None for a class of which that cannot be said.
+        """
+        del record
+        return None
+
+    def _base_within(self, workspace: Workspace[R] | None, id: str, mine: R | None) -> R | None:
         based: Based | None = None if workspace is None else workspace.based.get(id)
         if workspace is not None and based is None:
             seen = workspace.seen[id]
             if seen is not self._live.get(id):
-                return seen  # what others have made of it is in memory already
-        return self._base(self._saved.get(id) if based is None else based.saved)
+                # What others have made of it is in memory already.
+                return self._base(None, mine) if seen is None else seen
+        return self._base(self._saved.get(id) if based is None else based.saved, mine)
 
     def _is_clean(self, id: str, saved: Saved | None, live: R | None) -> bool:
         if self._codec.is_immutable:
