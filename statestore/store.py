@@ -49,11 +49,14 @@ from statestore.services import (
     history,
     importing,
     recovery,
+    snapshots,
     statistics,
     verification,
+    whereabouts,
 )
 from statestore.services import restore as restoring
 from statestore.services.autosaving import Autosaving
+from statestore.services.snapshots import Snapshot
 from statestore.services.watching import Watch
 
 M = TypeVar("M", bound=Manager[Any])
@@ -457,6 +460,35 @@ class Store:
         return restoring.restore(self._engine, _checked_path(path, "the path of the backup"))
 
     # --- looking ----------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Return all live records as they are at one moment, with figures of them.
+
+        Unsaved changes are in it. A transaction, or what was taken in of others, is in it wholly or
+        not at all; within a transaction it has what that one sees. What others have committed since
+        the last load or refresh is not in it: it shows memory. It waits for commits on their way.
+
+        Raises:
+            EncodeError: a record of a class that can change cannot be copied.
+        """
+        return snapshots.take(self._engine, self._managers)
+
+    def path_of(self, key: str | Key) -> str:
+        """Return the absolute path of the file that holds a record, after a `flush()`.
+
+        It holds what was saved. Read it, copy it, hand it on; another format, or a deletion, gives
+        the record another file or none.
+
+        Args:
+            key: "kind/id", or a `Key`.
+        Raises:
+            RecordNotFound: none is stored; perhaps it was not saved yet.
+            NotSupported: the store keeps no files.
+            FilesBehind: it could not be written yet, or this store is open for reading and nobody
+                has written it; what was saved is safe all the same.
+            CorruptRecord, UnsafeFile, LockTimeout, StorageError: as they say.
+        """
+        return whereabouts.path_of(self._engine, _key(key))
 
     def kinds(self) -> Sequence[str]:
         """Return the kinds that the store holds, with or without a manager."""

@@ -89,6 +89,14 @@ class Keeper(Announced[R]):
         failed = [failure.key.id for failure in failures if failure.key]
         return (*(one.change.key.id for one in pending), *failed)
 
+    @property
+    def held(self) -> tuple[dict[str, R], dict[str, FrozenDict]]:
+        """The live records by their ids, and their fields that the class has none for.
+
+        The very dicts, to look at. They are changed in place, and replaced, by any thread.
+        """
+        return self._live, self._unknown
+
     def pending(
         self, among: Collection[str] | None = None, *, besides: Collection[str] = ()
     ) -> tuple[Sequence[Pending], Sequence[Failure]]:
