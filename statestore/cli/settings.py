@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from statestore.store import Store
 
 DEFAULT_STORE = "state"
-BUILT_IN_KINDS = ("conversations", "focus", "sessions", "tasks")
+BUILT_IN_KINDS = ("conversations", "focus", "logs", "reports", "sessions", "tasks")
 
 
 @attrs.define
@@ -69,8 +69,20 @@ class Settings:
 
 
 def register_built_in(store: Store) -> None:
-    """Register the managers of the four built-in kinds."""
-    from statestore.managers import ConversationManager, FocusManager, SessionManager, TaskManager
+    """Register the managers of the built-in kinds."""
+    from statestore.managers import (
+        ConversationManager,
+        FocusManager,
+        LogManager,
+        ReportManager,
+        SessionManager,
+        TaskManager,
+    )
 
     for manager in (SessionManager, ConversationManager, FocusManager, TaskManager):
         store.register(manager())
+    # Programs have folders of these names of their own, or links to one: no command makes them
+    # a part of a store in which they are none.
+    for optional in (ReportManager(), LogManager()):
+        if optional.kind in store.kinds():
+            store.register(optional)
