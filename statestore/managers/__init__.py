@@ -2,6 +2,7 @@
 
 from statestore.managers.conversations import Conversation, ConversationManager
 from statestore.managers.focus import Focus, FocusChain, FocusManager
+from statestore.managers.instructions import Instruction, parse_instructions
 from statestore.managers.log_entries import LogEntry
 from statestore.managers.logs import LogManager, SessionLog
 from statestore.managers.manager import Manager
@@ -16,18 +17,22 @@ from statestore.managers.messages import (
 )
 from statestore.managers.reports import Report, ReportManager
 from statestore.managers.sessions import Session, SessionManager, SessionMode, SessionStatus
+from statestore.managers.task_types import TASK_TYPES, TYPE_ALIASES, detect_type, type_named
 from statestore.managers.tasks import Progress, Task, TaskManager, TaskStatus
 from statestore.models.documents import FrozenDict
 from statestore.models.sequences import Items
 from statestore.records.fields import extra_field, items_field
 
 __all__ = [
+    "TASK_TYPES",
+    "TYPE_ALIASES",
     "Conversation",
     "ConversationManager",
     "Focus",
     "FocusChain",
     "FocusManager",
     "FrozenDict",
+    "Instruction",
     "Items",
     "LogEntry",
     "LogManager",
@@ -46,10 +51,13 @@ __all__ = [
     "TaskManager",
     "TaskStatus",
     "ToolCall",
+    "detect_type",
     "extra_field",
     "image_part",
     "items_field",
+    "parse_instructions",
     "text_part",
     "tool_result_part",
     "tool_use_part",
+    "type_named",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from statestore.managers.domain import DomainManager
+from statestore.managers.instructions import parse_instructions as parse_instructions
 from statestore.managers.log_entries import LogEntry as LogEntry
 from statestore.models.documents import FrozenDict
 from statestore.models.sequences import Items
