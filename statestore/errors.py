@@ -54,9 +54,14 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"
 
 
+def _plain_key(kind: str, id: str) -> str:
+    """Return a key as text. What begins with a NUL is no id: see `SETTINGS_ID` of the models."""
+    return f"{kind}/{id.replace(chr(0), '@', 1)}"
+
+
 def _key(kind: str, id: str) -> str:
     """Return a key as it is shown: an id may hold line ends and the codes of a terminal."""
-    key = f"{kind}/{id}"
+    key = _plain_key(kind, id)
     return key if key.isprintable() else ascii(key)[1:-1]
 
 
@@ -364,7 +369,7 @@ class Conflict(StateStoreError):
     @property
     def key(self) -> str:
         """The key of the record, as `Store.raw` takes it: "kind/id"."""
-        return f"{self.kind}/{self.id}"
+        return _plain_key(self.kind, self.id)
 
     @property
     def seen(self) -> str:

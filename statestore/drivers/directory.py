@@ -47,7 +47,7 @@ from statestore.files.folders import Modes
 from statestore.files.locks import LOCK_TIMEOUT_S
 from statestore.journal.journal import JournalOptions
 from statestore.models.changes import Change, Commit, Stored
-from statestore.models.keys import Key, Revision, check_id, check_kind
+from statestore.models.keys import Key, Revision, check_key, check_kind
 from statestore.models.managed import Runs
 from statestore.models.reports import Failure
 from statestore.serializers import get
@@ -171,9 +171,7 @@ class DirectoryDriver:
 
     def read(self, key: Key) -> Stored:
         """See `Driver.read`."""
-        check_kind(key.kind)
-        check_id(key.id)
-        return self._here.reader.read(key)
+        return self._here.reader.read(check_key(key))
 
     def scan(self, kind: str) -> Iterator[Stored | Failure]:
         """See `Driver.scan`."""

@@ -22,7 +22,7 @@ from statestore.errors import EncodeError, StateStoreError, TooLarge
 from statestore.models.changes import Change, Commit, Delete, Patch
 from statestore.models.documents import MAX_SIZE_BYTES, dumps_checked
 from statestore.models.envelopes import Envelope
-from statestore.models.keys import Key, Revision, check_id, check_kind
+from statestore.models.keys import Key, Revision, check_key
 from statestore.models.reports import Failure
 from statestore.serializers.serializer import Serializer
 
@@ -144,8 +144,7 @@ def drafted(
     failures: list[Failure] = []
     for key, own in group(changes, expect).items():
         try:
-            check_kind(key.kind)
-            check_id(key.id)
+            check_key(key)
             drafts[key] = [_draft(key, change, serializer, later=later) for change in own]
         except StateStoreError as error:
             operation = "delete" if own and isinstance(own[-1], Delete) else "save"
@@ -158,7 +157,7 @@ def _draft(key: Key, change: Change, serializer: Serializer, *, later: bool) -> 
         return DeleteDraft()
     if isinstance(change, Patch):
         return _patch_draft(key, change)
-    if change.document.get("id") != key.id:
+    if change.document.get("id") != key.inner_id:
         raise EncodeError("$.id", f"it is not the id of its key, {str(key)!r}")
     if change.extra:
         check_data(change.extra)
@@ -191,7 +190,7 @@ def edit_draft(record: RecordFile) -> PutDraft:
 
 
 def _patch_draft(key: Key, patch: Patch) -> PatchDraft:
-    if patch.set.get("id", key.id) != key.id:
+    if patch.set.get("id", key.inner_id) != key.inner_id:
         raise EncodeError("$.id", "the id of a record cannot be changed")
     for append in patch.append:
         check_data({append.field: append.items})

@@ -11,7 +11,7 @@ from statestore.errors import Conflict, EncodeError, RecordNotFound, StateStoreE
 from statestore.models.changes import Change, Delete, Patch, Put, apply_patch
 from statestore.models.documents import Document, FrozenDict, dumps_checked
 from statestore.models.envelopes import Envelope
-from statestore.models.keys import Key, Revision, check_id, check_kind
+from statestore.models.keys import Key, Revision, check_key
 from statestore.serializers.serializer import Serializer
 
 
@@ -42,13 +42,12 @@ def fold(key: Key, base: Base | None, changes: Sequence[Change]) -> Base | None:
         RecordNotFound: a patch of a record that is not there.
         EncodeError: a document whose id is not the key's, or a patch that does not fit.
     """
-    check_kind(key.kind)
-    check_id(key.id)
+    check_key(key)
     for change in changes:
         if isinstance(change, Delete):
             base = None
         elif isinstance(change, Put):
-            if change.document.get("id") != key.id:
+            if change.document.get("id") != key.inner_id:
                 raise EncodeError("$.id", f"it is not the id of its key, {str(key)!r}")
             kept = base.extra if base is not None else {}
             base = Base(change.schema, change.document, FrozenDict({**kept, **change.extra}))

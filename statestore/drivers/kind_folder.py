@@ -21,7 +21,7 @@ from statestore.errors import (
 from statestore.files.folders import TEMPORARY_PREFIX, Folder, Mark
 from statestore.models.documents import MAX_SIZE_BYTES
 from statestore.models.envelopes import Envelope
-from statestore.models.keys import Key, check_id
+from statestore.models.keys import SETTINGS_ID, SETTINGS_NAME, Key, check_id
 from statestore.models.reports import Failure
 from statestore.models.times import time_ns
 from statestore.serializers import decode, known_extensions
@@ -108,11 +108,12 @@ class KindFolder:
         yield from grouped.items()
 
     def strangers(self) -> list[str]:
-        """Return the names of what is no record's file and nothing of a manager's."""
+        """Return the names of what is no record's file, nor kept for uses to come: `@other`."""
         return [
             name
             for name in self.folder.names()
-            if stem_of(name) is None and not name.startswith("@")
+            if stem_of(name) is None
+            and (not name.startswith("@") or name.startswith(f"{SETTINGS_NAME}."))
         ]
 
     def marks(self, stem: str, extension: str) -> dict[str, Mark | StateStoreError]:
@@ -161,11 +162,13 @@ class KindFolder:
             raise UndecodableRecord(path, str(error)) from error
         if envelope.kind != self.kind:
             raise CorruptRecord(path, f"its envelope says the kind {envelope.kind!r}")
+        inner, stem = envelope.data.get("id"), stem_of(name)
         try:
-            id = check_id(envelope.data.get("id"))
+            is_settings = inner is None and stem == SETTINGS_NAME
+            id = SETTINGS_ID if is_settings else check_id(inner)
         except InvalidId as error:
             raise CorruptRecord(path, str(error)) from error
-        if file_stem(id) != stem_of(name):
+        if file_stem(id) != stem:
             raise MisnamedRecord(path, id, file_stem(id) + serializer.extension)
         return RecordFile(
             Key(self.kind, id), name, content.data, content.mark, envelope, serializer.name

@@ -28,7 +28,7 @@ from statestore.errors import (
     StoreClosed,
 )
 from statestore.models.changes import Change, Commit, Stored
-from statestore.models.keys import Key, Revision, check_id, check_kind
+from statestore.models.keys import Key, Revision, check_key, check_kind
 from statestore.models.managed import Runs
 from statestore.models.reports import Failure
 from statestore.serializers import get
@@ -133,8 +133,7 @@ class MemoryDriver:
 
     def read(self, key: Key) -> Stored:
         """See `Driver.read`."""
-        check_kind(key.kind)
-        check_id(key.id)
+        check_key(key)
         with self._lock:
             self._want_open()
             if key not in self._kept:

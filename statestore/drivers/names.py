@@ -3,7 +3,8 @@
 The rules: letters, digits, `.`, `_` and `-` stay, other bytes of the id's UTF-8 become `%XX`. An id
 that some system could confuse or refuse (upper-case letters, a device's name, a dot or space at an
 end, over 120 bytes) is cut to 120 at most and gets `~` and 12 characters of its SHA-256 in base32.
-The id inside the file is the true one; the name is only ever computed from it.
+The id inside the file is the true one; the name is only ever computed from it. What a manager
+remembers beside its records is in `@manager`, which is the name of no id, and has no id inside.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import re
 from urllib.parse import unquote
 
+from statestore.models.keys import SETTINGS_ID, SETTINGS_NAME
 from statestore.serializers import split_extension
 
 MAX_STEM_BYTES = 120
@@ -26,9 +28,11 @@ _HASHED = re.compile(r"~[a-z2-7]{12}$")
 
 
 def file_stem(id: str) -> str:
-    """Return the name of a record's file without its extension. `id` has passed `check_id`."""
+    """Return the name of a record's file without its extension. The id is one of a checked key."""
     if _READABLE.fullmatch(id) and id[-1] != "." and not _DEVICE.fullmatch(id):
         return id
+    if id == SETTINGS_ID:
+        return SETTINGS_NAME
     raw = id.encode()
     stem = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
     if (
@@ -45,14 +49,16 @@ def file_stem(id: str) -> str:
 
 def stem_of(name: str) -> str | None:
     """Return a file's name without its extension, or None if it is no record's name."""
-    if "@" in name:  # temporary files and what managers keep: no id has this sign in its name
-        return None
+    if "@" in name and not name.startswith(SETTINGS_NAME):
+        return None  # temporary files and the like: no id has this sign in its name
     stem, extension = split_extension(name)
-    return stem if extension else None
+    return stem if extension and ("@" not in stem or stem == SETTINGS_NAME) else None
 
 
 def guess_id(stem: str) -> str:
     """Return the id that a file's stem suggests: a word for messages where nothing better is."""
+    if stem == SETTINGS_NAME:
+        return SETTINGS_ID
     # A name put there by others may hold bytes that are no UTF-8, and a message must be printable.
     clean = stem.encode(errors="replace").decode()
     return unquote(_HASHED.sub("", clean), errors="replace")

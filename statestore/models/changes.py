@@ -17,8 +17,9 @@ from statestore.models.keys import Key, Revision
 class Put:
     """Make `document` the content of a record, whether it exists or not.
 
-    `document["id"]` is the key's id. `schema` is the version of the record's class. `extra` are
-    fields beside the document that this version does not know; those that are there stay, too.
+    `document["id"]` is the key's id: see `Key.inner_id`. `schema` is the version of the record's
+    class. `extra` are fields beside the document that this version does not know; those that are
+    there stay, too.
     """
 
     key: Key
@@ -110,7 +111,7 @@ def apply_patch(document: Document, patch: Patch) -> dict[str, Json]:
             the patch was made for.
     """
     changed: dict[str, Json] = dict(document)
-    if patch.set.get("id", patch.key.id) != patch.key.id:
+    if patch.set.get("id", patch.key.inner_id) != patch.key.inner_id:
         raise EncodeError("$.id", "the id of a record cannot be changed")
     changed.update(patch.set)
     for append in patch.append:

@@ -14,6 +14,15 @@ Revision: TypeAlias = int
 
 MAX_ID_BYTES = 1024
 
+SETTINGS_ID = "\0manager"
+"""The id of what the manager of a kind remembers beside its records. No record can have it.
+
+What is stored under it has no field `id`: so no record that somebody copies is taken for it.
+"""
+
+SETTINGS_NAME = "@manager"
+"""What people call it: the name of its file, and the end of its key in messages."""
+
 RESERVED_KINDS = frozenset({"archive", "backups", "quarantine"})
 """Folders of a store that hold no records of their own."""
 
@@ -32,13 +41,28 @@ class Key:
     id: str
 
     def __str__(self) -> str:
-        return f"{self.kind}/{self.id}"
+        return f"{self.kind}/{SETTINGS_NAME if self.is_settings else self.id}"
+
+    @property
+    def is_settings(self) -> bool:
+        """Whether it names what a manager remembers, and no record."""
+        return self.id == SETTINGS_ID
+
+    @property
+    def inner_id(self) -> str | None:
+        """What a document of it has as `id`; None for what a manager remembers: it has none."""
+        return None if self.id == SETTINGS_ID else self.id
 
     @property
     def shown(self) -> str:
         """The key for messages: what a terminal would not print is escaped."""
         text = str(self)
         return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def settings_key(kind: str) -> Key:
+    """Return the key of what the manager of a kind remembers beside its records."""
+    return Key(kind, SETTINGS_ID)
 
 
 def check_kind(kind: object) -> str:
@@ -83,3 +107,15 @@ def check_id(id: object) -> str:
     if size > MAX_ID_BYTES:
         raise InvalidId(id, f"is longer than {MAX_ID_BYTES} bytes in UTF-8")
     return id
+
+
+def check_key(key: Key) -> Key:
+    """Return `key` if something may be stored under it: a record, or what a manager remembers.
+
+    Raises:
+        InvalidKind, InvalidId: nothing may.
+    """
+    check_kind(key.kind)
+    if key.id != SETTINGS_ID:
+        check_id(key.id)
+    return key

@@ -22,7 +22,7 @@ from statestore.errors import (
 )
 from statestore.models.changes import Append, Change, Commit, Delete, Patch, Put, Stored
 from statestore.models.documents import INT_MAX, INT_MIN, MAX_LEVEL, FrozenDict, Json, freeze, thaw
-from statestore.models.keys import MAX_ID_BYTES, Key
+from statestore.models.keys import MAX_ID_BYTES, Key, settings_key
 from statestore.models.reports import Failure
 
 KIND = "notes"
@@ -218,6 +218,38 @@ class DriverContract:
 
         assert contents(driver) == {}
         assert contents(driver, "tasks") == {"a": {"id": "a", "n": 2}}
+
+    # --- what a manager remembers -----------------------------------------------------
+
+    def test_settings_are_kept_beside_records(self, driver: Driver) -> None:
+        """They are under a key of their own, and have revisions, conflicts and commits alike."""
+        settings = settings_key(KIND)
+        first = driver.commit([Put(settings, {"limits": {"most": 1}}), put("@manager")], {})
+        second = driver.commit([Put(settings, {"limits": {"most": 2}})], {settings: 1})
+
+        assert first.revisions == {settings: 1, key("@manager"): 1}
+        assert second.revisions == {settings: 2}
+        assert thaw(driver.read(settings).document) == {"limits": {"most": 2}}
+        assert driver.read(settings).revision == 2
+        assert sorted(contents(driver)) == sorted([settings.id, "@manager"])
+        assert isinstance(
+            refused(driver, [Put(settings, {"limits": {}})], {settings: 1})[settings], Conflict
+        )
+
+        driver.commit([patch(settings.id, theme="dark")], {settings: 2})
+        assert thaw(driver.read(settings).document) == {"limits": {"most": 2}, "theme": "dark"}
+        driver.commit([Delete(settings)], {settings: 3})
+        assert contents(driver) == {"@manager": {"id": "@manager"}}
+        assert driver.commit([Put(settings, {})], {settings: 0}).revisions == {settings: 5}
+
+    @pytest.mark.parametrize("id", ["@manager", settings_key(KIND).id, "a", ""])
+    def test_settings_have_no_id(self, driver: Driver, id: str) -> None:
+        settings = settings_key(KIND)
+        driver.commit([Put(settings, {"n": 1})], {})
+
+        for change in (Put(settings, {"id": id, "n": 2}), Patch(settings, {"id": id})):
+            assert isinstance(refused(driver, [change], {})[settings], EncodeError)
+        assert contents(driver) == {settings.id: {"n": 1}}
 
     # --- reading ----------------------------------------------------------------------
 

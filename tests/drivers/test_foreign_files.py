@@ -20,8 +20,8 @@ from statestore.errors import (
     UndecodableRecord,
     UnsafeFile,
 )
-from statestore.models.changes import Delete, Stored
-from statestore.models.keys import Key
+from statestore.models.changes import Delete, Put, Stored
+from statestore.models.keys import Key, settings_key
 from statestore.models.reports import Failure
 from statestore.serializers import get
 from statestore.testing.driver import contents, key, patch, put, refused
@@ -359,7 +359,7 @@ def test_fields_of_a_newer_version_are_kept(opened, lay):
             ".json",
         ),
         *("a.json.bak", "a (copy).txt", ".@0123456789abcdef.tmp", ".@0123456789abcdef.json"),
-        *("@manager.json", "@other.json"),
+        *("@manager.txt", "@other.json"),
     ],
 )
 def test_file_of_others_is_no_record_and_is_left(opened, lay, root, name):
@@ -375,7 +375,44 @@ def test_file_of_others_is_no_record_and_is_left(opened, lay, root, name):
     driver.close()
     assert contents(opened()) == {}
     assert (path.read_bytes(), os.stat(path).st_mtime_ns) == before
-    assert (f"notes/{name}" in opened().strangers("notes")) == (not name.startswith("@"))
+    assert (f"notes/{name}" in opened().strangers("notes")) == (name != "@other.json")
+
+
+def test_record_that_is_copied_to_the_place_of_settings_is_refused(opened, lay, root):
+    lay("a.json")
+    path = lay("@manager.json")
+    before = path.read_bytes(), os.stat(path).st_mtime_ns
+
+    driver = opened()
+    [stored], [failure] = split(driver)
+
+    assert stored.key == key("a")
+    assert failure.key == settings_key("notes")
+    assert isinstance(failure.error, MisnamedRecord)
+    with pytest.raises(CommitRefused) as refused:
+        driver.commit([Put(settings_key("notes"), {"limits": {}})], {})
+    assert isinstance(refused.value.failures[0].error, HeldKey)
+    driver.close()
+    assert (path.read_bytes(), os.stat(path).st_mtime_ns) == before
+
+
+def test_settings_that_are_copied_to_the_place_of_a_record_are_refused(opened, lay):
+    lay("a.json", changed(data={"limits": {"most": 1}}))
+
+    stored, [failure] = split(opened())
+
+    assert stored == []
+    assert failure.key == key("a")
+    assert isinstance(failure.error, CorruptRecord)
+
+
+def test_settings_are_not_those_of_another_kind(opened, lay):
+    lay("@manager.json", changed(kind="tasks", data={"limits": {"most": 1}}))
+
+    stored, [failure] = split(opened())
+
+    assert stored == []
+    assert "'tasks'" in str(failure.error)
 
 
 def test_name_that_is_no_text_is_told_in_words_that_can_be_printed(opened, lay, root):

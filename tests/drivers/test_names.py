@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statestore.drivers.names import file_stem, guess_id, stem_of
-from statestore.models.keys import check_id
+from statestore.errors import InvalidId
+from statestore.models.keys import SETTINGS_ID, check_id
 from statestore.testing.driver import HOSTILE_IDS
 
 
@@ -152,10 +153,22 @@ def test_name_of_a_file_is_split_as_it_was_put_together(id):
 
 @pytest.mark.parametrize(
     "name",
-    ["@manager.json", ".@1234.tmp", "a.tmp", "a.json.tmp", ".json", "a", "a.txt", "a@b.json"],
+    [
+        *("@other.json", ".@1234.tmp", "a.tmp", "a.json.tmp", ".json", "a", "a.txt", "a@b.json"),
+        *("@manager", "@manager.txt", "@manager2.json", "@manager.json.tmp", "@.json"),
+    ],
 )
 def test_what_is_no_name_of_a_record_is_told(name):
     assert stem_of(name) is None
+
+
+@pytest.mark.parametrize("extension", [".json", ".json.gz", ".yaml", ".yaml.gz"])
+def test_settings_have_the_name_that_no_id_has(extension):
+    assert file_stem(SETTINGS_ID) == "@manager"
+    assert stem_of("@manager" + extension) == "@manager"
+    assert guess_id("@manager") == SETTINGS_ID
+    with pytest.raises(InvalidId):
+        check_id(SETTINGS_ID)
 
 
 @pytest.mark.parametrize("id", [*READABLE, *ESCAPED], ids=name_of)

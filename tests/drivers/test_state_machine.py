@@ -20,10 +20,11 @@ from statestore.drivers.memory import MemoryDriver
 from statestore.errors import CommitRefused, Conflict, RecordNotFound
 from statestore.models.changes import Append, Delete, Patch, Put
 from statestore.models.documents import INT_MAX, INT_MIN
+from statestore.models.keys import SETTINGS_ID
 from statestore.serializers import get
 from statestore.testing.driver import SteppedClock, contents, key
 
-IDS = ("a", "A", "a.json", "../a", ".tmp", "con", "\u00e9", "e\u0301", "x" * 130, "\n")
+IDS = ("a", "A", "a.json", "../a", ".tmp", "con", "\u00e9", "e\u0301", "x" * 130, "\n", SETTINGS_ID)
 FORMATS = ("json", "compact", "gzip", "yaml", "yaml+gzip")
 
 ids = st.sampled_from(IDS)
@@ -41,6 +42,11 @@ documents = st.fixed_dictionaries(
 operations = st.lists(
     st.tuples(st.sampled_from(["put", "patch", "delete"]), ids, documents), min_size=1, max_size=5
 )
+
+
+def whole(id, document):
+    """Return what is stored under an id; what a manager remembers has none inside."""
+    return dict(document) if id == SETTINGS_ID else {"id": id, **document}
 
 
 class DriverMachine(RuleBasedStateMachine):
@@ -83,7 +89,7 @@ class DriverMachine(RuleBasedStateMachine):
 
     @rule(id=ids, document=documents, told=st.booleans())
     def put(self, id, document, told):
-        document = {"id": id, **document}
+        document = whole(id, document)
         self.commit([Put(key(id), document)], {id: document}, told=told)
 
     @precondition(lambda self: self.kept)
@@ -111,8 +117,8 @@ class DriverMachine(RuleBasedStateMachine):
                 changes.append(Patch(key(id), document))
                 outcome[id] = {**before, **document}
             else:
-                changes.append(Put(key(id), {"id": id, **document}))
-                outcome[id] = {"id": id, **document}
+                changes.append(Put(key(id), whole(id, document)))
+                outcome[id] = whole(id, document)
         self.commit(changes, outcome, told=told)
 
     @rule(id=ids, other=ids, wrong=st.integers(0, 50))
@@ -120,7 +126,7 @@ class DriverMachine(RuleBasedStateMachine):
         found = self.revision(id)
         if wrong == found:
             wrong += 1
-        changes = [Put(key(id), {"id": id}), Delete(key(other)), Put(key("new"), {"id": "new"})]
+        changes = [Put(key(id), whole(id, {})), Delete(key(other)), Put(key("new"), {"id": "new"})]
         with pytest.raises(CommitRefused) as raised:
             self.driver.commit(changes, {key(id): wrong})
         if other != id:

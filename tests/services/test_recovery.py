@@ -313,7 +313,7 @@ def test_sound_store_is_salvaged_byte_for_byte(place, new, saved):
     place.save(a="one", b="two")
     place.save(b="three")
     (place.path / "statestore.toml").write_text('materialize = "now"\n')
-    (place.path / "notes" / "@manager.json").write_text("{}")
+    (place.path / "notes" / "@other.json").write_text("{}")
     (place.path / "archive" / "notes").mkdir(parents=True)
     (place.path / "archive" / "notes" / "old.json").write_text("{}")
 

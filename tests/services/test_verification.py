@@ -72,7 +72,7 @@ def test_files_that_are_no_records_are_noted(world, tmp_path):
     w = world().fill()
     (tmp_path / "state/tasks/.@0123456789abcdef.tmp").write_text("half")
     (tmp_path / "state/tasks/readme.txt").write_text("hello")
-    (tmp_path / "state/tasks/@manager.json").write_text("{}")
+    (tmp_path / "state/tasks/@other.json").write_text("{}")
     old = (tmp_path / "state/sessions/s1.json").read_bytes()
     w.store.convert("yaml", ["sessions"])
     (tmp_path / "state/sessions/s1.json").write_bytes(old)
