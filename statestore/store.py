@@ -16,7 +16,13 @@ from statestore.engine.configuration import read_configuration
 from statestore.engine.engine import Engine
 from statestore.engine.opening import folder_of, open_driver
 from statestore.engine.transactions import Transaction
-from statestore.errors import ConfigurationError, FilesBehind, NotPicklable, StoreClosed
+from statestore.errors import (
+    ConfigurationError,
+    FilesBehind,
+    NotPicklable,
+    RecordNotFound,
+    StoreClosed,
+)
 from statestore.managers.manager import Manager
 from statestore.models.changes import Commit, Stored
 from statestore.models.configuration import (
@@ -27,7 +33,7 @@ from statestore.models.configuration import (
 )
 from statestore.models.events import RecordEvent
 from statestore.models.handles import Handle
-from statestore.models.keys import Key, check_id, check_kind
+from statestore.models.keys import SETTINGS_NAME, Key, check_key, settings_key
 from statestore.models.reports import (
     BackupReport,
     BringBackReport,
@@ -498,20 +504,31 @@ class Store:
         """Return a record as it is stored, whether its class is known or not.
 
         Args:
-            key: "kind/id", or a `Key`.
+            key: "kind/id", or a `Key`. "kind/@manager" is what the manager of the kind remembers
+                beside its records, where no record has the id "@manager".
         Raises:
             RecordNotFound: there is none.
             CorruptRecord, UnsafeFile, StorageError: it cannot be read.
         """
-        return self._engine.driver.read(_key(key))
+        checked = _key(key)
+        try:
+            return self._engine.driver.read(checked)
+        except RecordNotFound:
+            if checked.id != SETTINGS_NAME or isinstance(key, Key):
+                raise
+            return self._engine.driver.read(settings_key(checked.kind))
 
     def raw(self, key: str | Key) -> Mapping[str, Any]:
         """Return the document of a record as it is stored. See `stored`."""
         return self.stored(key).document
 
     def scan(self, kind: str) -> Iterator[Stored | Failure]:
-        """Yield all records of a kind as they are stored, and a failure for each unreadable one."""
-        return self._engine.driver.scan(kind)
+        """Yield all records of a kind as they are stored, and a failure for each unreadable one.
+
+        What its manager remembers beside them is none of them: see `stored`.
+        """
+        found = self._engine.driver.scan(kind)
+        return (one for one in found if isinstance(one, Failure) or not one.key.is_settings)
 
     def verify(self) -> VerifyReport:
         """Read every record and report what is wrong. Changes nothing."""
@@ -601,12 +618,20 @@ class Store:
     def bring_back(self, key: str | Key) -> BringBackReport:
         """Make the last version of a lost record that the history holds its content again.
 
+        Args:
+            key: see `stored`.
         Raises:
             RecordNotLost: it is there and can be read; nothing was changed.
             RecordNotFound, NoVersionKept: there is no such version.
             HeldKey: something else has its place.
         """
-        return recovery.bring_back(self._engine, _key(key))
+        checked = _key(key)
+        if checked.id != SETTINGS_NAME or isinstance(key, Key):
+            return recovery.bring_back(self._engine, checked)
+        try:
+            return recovery.bring_back(self._engine, checked)
+        except RecordNotFound:
+            return recovery.bring_back(self._engine, settings_key(checked.kind))
 
     # --- closing ----------------------------------------------------------------------
 
@@ -745,4 +770,4 @@ def _key(key: str | Key) -> Key:
     if isinstance(key, str):
         kind, _, id = key.partition("/")
         key = Key(kind, id)
-    return Key(check_kind(key.kind), check_id(key.id))
+    return check_key(key)

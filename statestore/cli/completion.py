@@ -54,6 +54,7 @@ def _ids(ctx: click.Context, kind: str) -> Iterator[str]:
     from statestore.drivers.kind_folder import KindFolder
     from statestore.drivers.names import file_stem, guess_id
     from statestore.files.folders import open_folder
+    from statestore.models.keys import SETTINGS_ID, SETTINGS_NAME
 
     with current_settings(ctx).open_to_read() as store:
         root = open_folder(store.path)
@@ -64,6 +65,9 @@ def _ids(ctx: click.Context, kind: str) -> Iterator[str]:
         reader = KindFolder(kind, folder)
         for stem, names in reader.stems():
             id = guess_id(stem)
+            if id == SETTINGS_ID:
+                yield SETTINGS_NAME
+                continue
             if file_stem(id) == stem:
                 yield id
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from statestore.errors import (
     UndecodableRecord,
 )
 from statestore.models.changes import Commit
-from statestore.models.keys import Key
+from statestore.models.keys import SETTINGS_NAME, Key, settings_key
 from statestore.models.reports import Failure, RecoverReport, SalvageReport
 from statestore.models.times import format_time
 
@@ -126,7 +127,7 @@ def _what(failure: Failure) -> str:
 def _bring_back(settings: Settings, key: str) -> None:
     wanted = _wanted_key(key)
     with settings.open_to_write() as store:
-        report = store.bring_back(wanted)
+        report = store.bring_back(key)
     if settings.json:
         output.write_json(report_value(report))
         return
@@ -196,7 +197,7 @@ def history_(settings: Settings, key: str | None, limit: int | None) -> None:
         for one in store.history():
             if isinstance(one, Gap):
                 gaps.append(one)
-            elif wanted is None or wanted in one.revisions:
+            elif wanted is None or any(key in one.revisions for key in _named(wanted)):
                 found.append(one)
     if settings.json:
         output.write_json(
@@ -230,7 +231,9 @@ def _gap_text(gap: Gap) -> str:
 
 
 def _keys(commit: Commit, wanted: Key | None) -> str:
-    keys = list(commit.revisions) if wanted is None else [wanted]
+    keys = list(commit.revisions)
+    if wanted is not None:
+        keys = [key for key in _named(wanted) if key in commit.revisions]
     told = [f"{key.shown}@{commit.revisions[key]}" for key in keys[:_MOST_KEYS]]
     more = len(keys) - _MOST_KEYS
     return " ".join(told) + (f" and {more} more" if more > 0 else "")
@@ -245,6 +248,11 @@ def _commit_value(commit: Commit) -> dict[str, Any]:
         "size_bytes": commit.size_bytes,
         "revisions": {str(key): revision for key, revision in commit.revisions.items()},
     }
+
+
+def _named(wanted: Key) -> Sequence[Key]:
+    """Return what a key may name: `@manager` also what a manager remembers beside its records."""
+    return (wanted, settings_key(wanted.kind)) if wanted.id == SETTINGS_NAME else (wanted,)
 
 
 def _wanted_key(word: str) -> Key:

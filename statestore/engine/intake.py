@@ -74,7 +74,7 @@ class Intake:
             return LoadReport(
                 path=self._driver.path,
                 format=self._format(),
-                items=sum(len(one.loaded) for one in found),
+                items=sum(one.items for one in found),
                 size_bytes=sum(one.size_bytes for one in found),
                 timestamp=self._clock(),
                 duration_s=time.monotonic() - started,

@@ -9,18 +9,19 @@ import attrs
 from statestore.drivers.driver import Driver
 from statestore.errors import StateStoreError, StoreClosed
 from statestore.models.changes import Stored
-from statestore.models.keys import Key
+from statestore.models.keys import SETTINGS_ID, Key
 from statestore.models.managed import Loaded, RecordManager
 from statestore.models.reports import Failure
 
 
 @attrs.define
 class Read:
-    """What was found of one kind."""
+    """What was found of one kind. `items` counts records."""
 
     manager: RecordManager
     loaded: dict[str, Loaded] = attrs.field(factory=dict)
     unread: set[str] = attrs.field(factory=set)
+    items: int = 0
     size_bytes: int = 0
 
     def adopt(self, *, discard: bool) -> Sequence[Key]:
@@ -36,6 +37,8 @@ class Read:
             if one.key is not None:
                 self.unread.add(one.key.id)
             return
+        if one.key.id == SETTINGS_ID and not self.manager.has_settings:
+            return
         notes.extend(one.notes)
         try:
             self.loaded[one.key.id] = self.manager.decode(one)
@@ -43,6 +46,7 @@ class Read:
             failures.append(Failure(one.key, "load", error))
             self.unread.add(one.key.id)
         else:
+            self.items += one.key.id != SETTINGS_ID
             self.size_bytes += one.size_bytes
 
 

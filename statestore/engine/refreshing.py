@@ -18,7 +18,7 @@ from statestore.errors import (
     StoreClosed,
 )
 from statestore.models.changes import Change, Commit, Delete, Patch, Put, Stored, apply_patch
-from statestore.models.keys import Key, Revision
+from statestore.models.keys import SETTINGS_ID, Key, Revision
 from statestore.models.managed import Gone, Loaded, RecordManager
 from statestore.models.reports import Failure, RecordChange
 
@@ -235,6 +235,7 @@ class Refresher:
             key: revision
             for key, revision in commit.revisions.items()
             if commit.sequence > self._loaded_at.get(key.kind, commit.sequence)
+            and self._concerns(key)
             and revision > self._managers[key.kind].known(key.id)
             and revision > self._noted(key)
         }
@@ -252,6 +253,10 @@ class Refresher:
             if not isinstance(step.change, Patch):
                 steps.clear()  # it does not matter what there was before
             steps.append(step)
+
+    def _concerns(self, key: Key) -> bool:
+        """Say whether a manager is told of a key: see `RecordManager.has_settings`."""
+        return key.id != SETTINGS_ID or self._managers[key.kind].has_settings
 
     def _noted(self, key: Key) -> Revision:
         """Return what is noted already: a commit is looked at twice after an interruption."""
@@ -273,7 +278,7 @@ class Refresher:
 
     def _leave_unread(self, failure: Failure, revision: Revision, commit: Commit | None) -> None:
         """Note that a record could not be read. What does not fit is not read again for nothing."""
-        if failure.key is not None:
+        if failure.key is not None and self._concerns(failure.key):
             again = isinstance(failure.error, StorageError)
             self._unread[failure.key] = _Left(revision, commit, again)
 

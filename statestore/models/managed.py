@@ -158,6 +158,14 @@ class RecordManager(Protocol):
         """The version of the record class that the manager knows."""
         ...
 
+    @property
+    def has_settings(self) -> bool:
+        """Whether it remembers something beside its records, under `SETTINGS_ID`.
+
+        Else it is never told of what is stored there: by another version, say.
+        """
+        ...
+
     def pending(
         self, among: Collection[str] | None = None, *, besides: Collection[str] = ()
     ) -> tuple[Sequence[Pending], Sequence[Failure]]:

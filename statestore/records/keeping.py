@@ -53,6 +53,9 @@ class Keeper(Announced[R]):
     # row. So that an interrupted operation has happened or has not, each changes memory by one step
     # or by such a row, and notes before what it may have touched.
 
+    has_settings = False
+    """See `RecordManager.has_settings`."""
+
     _wants_round_trip = True
     """Whether a save makes sure that each record will be read back; not needed where the class
     itself refuses what cannot be."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from statestore.errors import InTransaction, RecordNotFound
 from statestore.models.keys import Revision
@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 class RecordMapping(Sharer[R]):
     """Shows the live records of one kind. Reading waits for nobody."""
+
+    _hidden: ClassVar[frozenset[str]] = frozenset()
+    """Ids in the workspaces of transactions that are those of no records."""
 
     def __getitem__(self, id: str | R) -> R:
         """Return the record of this id, or the present state of a record.
@@ -99,10 +102,15 @@ class RecordMapping(Sharer[R]):
     def _present(self, id: str, scope: Scope | None) -> R | None:
         if scope is not None:
             space: Workspace[R] | None = scope.workspace(self.kind)
-            if space is not None and id in space.written:
+            if space is not None and id in space.written and id not in self._hidden:
                 return space.written[id]
         return self._live.get(id)
 
     def _shown(self, scope: Scope | None) -> Mapping[str, R]:
         space: Workspace[R] | None = scope.workspace(self.kind) if scope is not None else None
-        return self._live if space is None else space.over(self._live)
+        if space is None:
+            return self._live
+        shown = space.over(self._live)
+        for id in self._hidden:
+            shown.pop(id, None)
+        return shown

@@ -18,7 +18,8 @@ def clear(engine: Engine, kinds: Collection[str] | None = None) -> SaveReport:
 
     It is one commit. Records that others change meanwhile are removed, those that they make stay,
     also where one transaction has made some and changed others. What cannot be read is not removed,
-    as nobody knows what it is; it is in the report.
+    as nobody knows what it is; it is in the report. What managers remember beside their records
+    (limits) stays.
 
     Raises:
         UnknownName: there is no such kind.
@@ -39,7 +40,7 @@ def clear(engine: Engine, kinds: Collection[str] | None = None) -> SaveReport:
             for found in driver.scan(kind):
                 if isinstance(found, Failure):
                     failures.append(attrs.evolve(found, operation="delete"))
-                else:
+                elif not found.key.is_settings:
                     changes.append(Delete(found.key))
         outcome = engine.commit(changes, {})
         report = engine.save_report(outcome, started, failures)

@@ -274,7 +274,7 @@ class _Work:
             mtime_ns = time_ns(after.envelope.saved_at)
             self.from_journal += 1
         target.write_new(name, data, mtime_ns=mtime_ns, sync=False)
-        self.items += 1
+        self.items += not key.is_settings
         self.size_bytes += len(data)
         return True
 

@@ -55,6 +55,8 @@ def statistics(engine: Engine) -> Statistics:
                 if not isinstance(one, Stored):
                     counted.unreadable += 1
                     continue
+                if one.key.is_settings:
+                    continue
                 counted.records += 1
                 counted.size_bytes += one.size_bytes
                 if one.format:  # where there are files

@@ -54,7 +54,7 @@ def read_all(engine: Engine, operation: str, read: Read = scanned) -> Reading:
                 found.notes.extend(one.notes)
                 problem = _problem(engine, one)
                 if problem is None:
-                    found.items += 1
+                    found.items += not one.key.is_settings
                     found.size_bytes += one.size_bytes
                 else:
                     found.failures.append(attrs.evolve(problem, operation=operation))
@@ -148,7 +148,7 @@ def _stored(driver: Driver, kind: str) -> Iterator[Stored | Failure]:
 def _problem(engine: Engine, stored: Stored) -> Failure | None:
     manager = engine.managers.get(stored.key.kind)
     try:
-        if manager is not None:
+        if manager is not None and (manager.has_settings or not stored.key.is_settings):
             manager.decode(stored)
     except StateStoreError as error:
         return Failure(stored.key, "verify", error)

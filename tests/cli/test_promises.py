@@ -298,13 +298,14 @@ def test_names_that_are_no_text_do_not_break_json(capfd):
     [
         ("ls t", ["tasks"]),
         ("show ta", ["tasks/"]),
-        ("show tasks/", ["tasks/T/3", "tasks/t1", "tasks/t2"]),
+        ("show tasks/", ["tasks/@manager", "tasks/T/3", "tasks/t1", "tasks/t2"]),
         ("show nothing/", []),
         ("convert --to g", ["gzip"]),
         ("ls --store nowhere ", []),
     ],
 )
 def test_completion(process, shell, typed, offered):
+    (shell.store / "tasks" / "@manager.json").touch()
     line = f"statestore --store {shell.store} {typed}"
     done = process(
         env={

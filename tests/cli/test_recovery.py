@@ -2,10 +2,11 @@
 
 import os
 
+import attrs
 import pytest
 
 from statestore import Store
-from statestore.managers import TaskManager
+from statestore.managers import Task, TaskManager, settings
 
 
 def damage(shell):
@@ -152,3 +153,68 @@ def test_info_tells_the_last_commit_and_the_history(shell, empty):
     assert (value["sequence"], value["history"]) == (3, [1, 3])
     assert "commits 1 to 3" in shell("info").stdout
     assert shell.json("--store", "memory:", "info")["history"] is None
+
+
+class Remembering(settings.Remembering):
+    """Tasks, and something that their manager remembers beside them."""
+
+    def __init__(self):
+        super().__init__("tasks", Task)
+
+    def remember(self, **limits):
+        self._set(lambda one: attrs.evolve(one, limits=limits))
+
+
+@pytest.fixture
+def remembered(shell):
+    """A store whose manager of tasks remembers a limit, set twice."""
+    with Store(shell.store) as store:
+        tasks = store.register(Remembering())
+        store.load_all(strict=True)
+        tasks.remember(most=1)
+        store.save_all()
+        tasks.remember(most=2)
+    return shell
+
+
+def test_what_a_manager_remembers_is_shown_and_not_listed(remembered):
+    assert "@manager" not in remembered("ls", "tasks").stdout
+    assert remembered.json("ls", "tasks")["failures"] == []
+    value = remembered.json("show", "tasks/@manager")
+    assert (value["key"], value["data"]) == ("tasks/@manager", {"limits": {"most": 2}})
+    assert value["path"] == "tasks/@manager.json"
+    told = remembered("history", "tasks/@manager").stdout
+    assert (told.count("tasks/@manager@1"), told.count("tasks/@manager@2")) == (1, 1)
+    assert remembered.json("verify")["items"] == 6
+
+
+def test_what_a_manager_remembers_is_brought_back(remembered):
+    (remembered.store / "tasks" / "@manager.json").unlink()
+
+    assert "statestore recover tasks/@manager" in remembered("verify", code=4).stdout
+    remembered("recover", "tasks/@manager")
+
+    assert remembered.json("show", "tasks/@manager")["data"] == {"limits": {"most": 2}}
+    remembered("verify")
+
+
+def test_what_a_manager_remembers_is_salvaged(remembered, tmp_path):
+    damaged = remembered.store / "tasks" / "@manager.json"
+    damaged.write_bytes(b"\0\0")
+
+    value = remembered.json("recover", "--salvage", tmp_path / "new")
+
+    assert (value["items"], value["from_journal"]) == (6, 1)
+    new = type(remembered)(tmp_path / "new")
+    assert new.json("show", "tasks/@manager")["data"] == {"limits": {"most": 2}}
+
+
+def test_record_that_is_called_like_a_manager_is_shown_and_brought_back(remembered):
+    with Store(remembered.store) as store:
+        store.register(TaskManager()).create("mine", id="@manager")
+    assert remembered.json("show", "tasks/@manager")["data"]["title"] == "mine"
+
+    (remembered.store / "tasks" / "%40manager.json").unlink()
+    remembered("recover", "tasks/@manager")
+
+    assert remembered.json("show", "tasks/@manager")["data"]["title"] == "mine"

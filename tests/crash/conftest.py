@@ -9,15 +9,16 @@ import shutil
 import attrs
 import pytest
 
-from statestore import Manager, Store
+from statestore import Store
 from statestore.drivers import registered
 from statestore.drivers.directory import DirectoryDriver
 from statestore.errors import NameTaken
 from statestore.files.calls import SystemFiles
 from statestore.journal.journal import JournalOptions
 from statestore.managers import ConversationManager, TaskManager
+from statestore.managers.settings import Remembering
 from statestore.models.documents import FrozenDict, freeze_mapping, thaw
-from statestore.models.keys import Key
+from statestore.models.keys import SETTINGS_ID, Key
 from statestore.models.reports import Failure
 
 _SCHEME = "over"
@@ -64,8 +65,22 @@ class Note:
     values: FrozenDict = attrs.field(factory=FrozenDict, converter=freeze_mapping)
 
 
+class Notes(Remembering):
+    """The manager of notes, which remembers something beside them."""
+
+    def __init__(self):
+        super().__init__("notes", Note)
+
+    def remember(self, **limits):
+        self._set(lambda one: attrs.evolve(one, limits=limits))
+
+    @property
+    def remembered(self):
+        return None if self._settings is None else self._settings.limits
+
+
 _MANAGERS = {
-    "notes": lambda: Manager("notes", Note),
+    "notes": Notes,
     "tasks": TaskManager,
     "conversations": ConversationManager,
 }
@@ -125,17 +140,19 @@ class World:
 
     @property
     def records(self):
-        """All live records by kind and id."""
-        return {
+        """All live records by kind and id, and what the manager of notes remembers."""
+        found = {
             (kind, one.id): one for kind, manager in self.store.managers.items() for one in manager
         }
+        remembered = None if self.notes is None else self.notes.remembered
+        return found if remembered is None else {**found, ("notes", SETTINGS_ID): remembered}
 
     @property
     def stored(self):
         """All that is stored, without managers: key → revision and document."""
         found = {}
         for kind in self.store.kinds():
-            for one in self.store.scan(kind):
+            for one in self.driver.scan(kind):
                 assert not isinstance(one, Failure), one
                 assert one.key not in found
                 found[one.key] = (one.revision, thaw(one.document))
@@ -264,9 +281,28 @@ def transactions(world):
     yield
 
 
+def settings(world):
+    """What a manager remembers: set alone, with records, in a transaction, after a conversion."""
+    world.notes.remember(most=1)
+    yield
+    world.notes.remember(most=2, text="two" * 600)
+    world.notes.add(Note("a", "one"))
+    yield
+    with world.store.transaction():
+        world.notes.remember(most=3)
+        world.notes.update("a", text="two")
+        world.foresee()
+    yield
+    world.store.convert("compact")
+    yield
+    world.notes.remember(most=4)
+    world.notes.delete("a")
+    yield
+
+
 WORKLOADS = {
     one.__name__: one
-    for one in (saves, messages, batches, conversions, reopenings, large, transactions)
+    for one in (saves, messages, batches, conversions, reopenings, large, transactions, settings)
 }
 
 

@@ -41,6 +41,7 @@ def mixed(world):
     yield
     world.notes.update("a", text="two" * 500)
     world.notes.delete("b")
+    world.notes.remember(most=2)
     world.tasks.create("Task", id="t")
     yield
     world.notes.add(world.note("b", "three"))

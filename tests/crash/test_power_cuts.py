@@ -12,10 +12,13 @@ from statestore.errors import StateStoreError
 from statestore.testing.faulty import FaultyFiles, PowerOff, Stop
 from statestore.testing.power import PowerLog
 
-WORKLOADS = ["saves", "messages", "batches", "conversions", "reopenings", "large", "transactions"]
+WORKLOADS = [
+    *("saves", "messages", "batches", "conversions", "reopenings", "large", "transactions"),
+    "settings",
+]
 FORMATS = ["json", "gzip", "yaml"]
 STATES = 60
-"""How many states of each workload in each format are checked: 1,260 together."""
+"""How many states of each workload in each format are checked: 1,440 together."""
 GONE_ON = ("notes", "gone on")
 
 
