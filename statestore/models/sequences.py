@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Generic, NoReturn, SupportsIndex, TypeVar, overload
+from typing import Any, Generic, NoReturn, SupportsIndex, TypeVar, get_args, overload
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -27,10 +27,11 @@ class Items(Sequence[T_co], Generic[T_co]):
     _length: int
     _list: list[Any]
     _right: list[None]
-    item_class: type | None
-    """What every item was checked to be an instance of, of no subclass; None: not checked."""
+    item_class: Any
+    """The class, or the union of classes, that every item was checked to be of, of no subclass of
+    one; None: not checked."""
 
-    def __init__(self, items: Iterable[T_co] = (), item_class: type | None = None) -> None:
+    def __init__(self, items: Iterable[T_co] = (), item_class: Any = None) -> None:
         """Copy `items`.
 
         Raises:
@@ -40,7 +41,7 @@ class Items(Sequence[T_co], Generic[T_co]):
         _check_class(own, item_class)
         self._set(own, len(own), item_class)
 
-    def _set(self, items: list[Any], length: int, item_class: type | None) -> None:
+    def _set(self, items: list[Any], length: int, item_class: Any) -> None:
         put = object.__setattr__
         put(self, "_list", items)
         put(self, "_length", length)
@@ -156,10 +157,14 @@ class Items(Sequence[T_co], Generic[T_co]):
     def __deepcopy__(self, memo: dict[int, Any]) -> Items[T_co]:
         return Items(copy.deepcopy(tuple(self), memo), self.item_class)
 
-    def __reduce__(self) -> tuple[type, tuple[list[T_co], type | None]]:
+    def __reduce__(self) -> tuple[type, tuple[list[T_co], Any]]:
         return Items, (list(self), self.item_class)
 
 
-def _check_class(items: Iterable[object], item_class: type | None) -> None:
-    if item_class is not None and not {item_class}.issuperset(map(type, items)):
-        raise TypeError(f"items of type {item_class.__name__} are wanted")
+def _check_class(items: Iterable[object], item_class: Any) -> None:
+    if item_class is None:
+        return
+    wanted = {item_class} if isinstance(item_class, type) else {*get_args(item_class)}
+    if not wanted.issuperset(map(type, items)):
+        names = " or ".join(sorted(one.__name__ for one in wanted))
+        raise TypeError(f"items of type {names} are wanted")

@@ -29,11 +29,15 @@ from statestore.models.documents import (
     freeze_mapping,
 )
 from statestore.models.keys import Key
+from statestore.records.classes import field_names
 from statestore.records.columns import Columns, columns_of
 from statestore.records.immutability import is_immutable
+from statestore.records.known import check_types
+from statestore.records.misfit import Misfit
+from statestore.records.own_types import OwnType, checked_types
 from statestore.records.patches import Patcher
 from statestore.records.plainness import Test, plainness_of
-from statestore.records.shapes import Misfit, extra_field_of, shape_converter
+from statestore.records.shapes import extra_field_of, made_converter, shape_converter
 
 R = TypeVar("R")
 
@@ -47,13 +51,18 @@ class Codec(Generic[R]):
     takes only what JSON has; anything else in it is refused, as it would come back as another type.
     """
 
-    def __init__(self, record_class: type[R]) -> None:
+    def __init__(self, record_class: type[R], types: Iterable[OwnType] = ()) -> None:
         """Prepare the class.
 
+        Args:
+            types: how values of classes of the host's own are stored.
         Raises:
-            NotARecordClass: it is no attrs class with an `id: str`.
+            NotARecordClass: it is no attrs class with an `id: str`, or has a field whose values
+                cannot be stored.
         """
         self.record_class = record_class
+        self.classes: frozenset[type[Any]] = frozenset({record_class})
+        """Those that a record may be of."""
         name = getattr(record_class, "__qualname__", repr(record_class))
         if not attrs.has(record_class):
             raise NotARecordClass(name, "it is no attrs class; decorate it with @attrs.frozen")
@@ -68,19 +77,26 @@ class Codec(Generic[R]):
         self._names = frozenset(field.name for field in fields if field.init)
         self._extra = extra_field_of(record_class)
         self._is_plain: Test | None = None
+        own = checked_types(types, name)
+        if own:
+            plain, detailed = (made_converter(detailed=how, own=own) for how in (False, True))
+        else:
+            plain, detailed = (shape_converter(detailed=how) for how in (False, True))
+        self._converter = plain
         try:
-            self.is_immutable = is_immutable(record_class)
-            self._encode = shape_converter(detailed=False).get_unstructure_hook(record_class)
-            self._decode = shape_converter(detailed=False).get_structure_hook(record_class)
-            self._explain = shape_converter(detailed=True).get_structure_hook(record_class)
-            self._columns: Columns[R] | None = columns_of(record_class)
-            self._patcher = Patcher(record_class) if self.is_immutable else None
-        except cattrs.errors.StructureHandlerNotFoundError as error:
-            raise NotARecordClass(name, str(error)) from error
+            check_types(record_class, plain)
+            self.is_immutable = is_immutable(record_class, own)
+            self._encode = plain.get_unstructure_hook(record_class)
+            self._decode = plain.get_structure_hook(record_class)
+            self._explain = detailed.get_structure_hook(record_class)
+            self._columns: Columns[R] | None = None if own else columns_of(record_class)
+            self._patcher = Patcher(record_class, plain) if self.is_immutable else None
         except NameError as error:
             raise NotARecordClass(name, f"a type within it is not known: {error}") from error
-        except (TypeError, ValueError) as error:
-            raise NotARecordClass(name, f"its fields cannot be told apart: {error}") from error
+        except (cattrs.errors.StructureHandlerNotFoundError, TypeError, ValueError) as error:
+            if isinstance(error, StateStoreError):
+                raise
+            raise NotARecordClass(name, f"its fields cannot be stored: {error}") from error
 
     def encode(self, record: R) -> dict[str, Any]:
         """Return a record as a document, its fields in the order of the class.
@@ -90,11 +106,8 @@ class Codec(Generic[R]):
         """
         try:
             encoded: dict[str, Any] = self._encode(record)
-        except StateStoreError:
-            raise
-        except Exception as error:
-            reason = f"its class cannot be written ({type(error).__name__})"
-            raise EncodeError("$", reason) from error
+        except Exception as error:  # a class of the host may raise anything
+            raise self._refusal(record, error) from error
         return encoded
 
     def encode_checked(self, record: R) -> dict[str, Any]:
@@ -176,7 +189,10 @@ class Codec(Generic[R]):
         try:
             back, unknown = self.decode(orjson.loads(data))
         except Misfit as error:
-            raise EncodeError("$", "; ".join(error.problems)) from error
+            what, _, where = error.problems[0].rpartition(" at $")
+            if not what or len(error.problems) > 1:
+                raise EncodeError("$", "; ".join(error.problems)) from error
+            raise EncodeError(f"${where}", what) from error
         again = {**self.encode(back), **unknown}
         for name, value in document.items():
             if orjson.dumps(again.get(name)) != orjson.dumps(value):
@@ -188,6 +204,25 @@ class Codec(Generic[R]):
             if field.eq and not _is_same(mine, read):
                 reason = f"it would be read back as something else, a {type(read).__name__}"
                 raise EncodeError(f"$.{field.name}", reason)
+
+    def _refusal(self, record: R, error: Exception) -> EncodeError:
+        """Return what is told of a record that cannot be written: the field in which it is."""
+        if isinstance(error, EncodeError) and error.where != "$":
+            return error
+        reason = f"its class cannot be written ({type(error).__name__})"
+        if isinstance(error, EncodeError):
+            reason = error.reason
+        where = "$"
+        names = field_names(self._plain_class) if type(record) is self._plain_class else ()
+        for name in names:
+            try:
+                self._converter.unstructure(getattr(record, name), self._hints[name])
+            except Exception as cause:  # noqa: BLE001 # the one that is looked for
+                where = f"$.{name}"
+                if isinstance(cause, EncodeError):
+                    where, reason = f"{where}{cause.where[1:]}", cause.reason
+                break
+        return EncodeError(where, reason)
 
     def _problems(self, document: Mapping[str, Any], error: Exception) -> list[str]:
         try:

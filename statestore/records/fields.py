@@ -166,8 +166,10 @@ def texts_field() -> Any:
     )
 
 
-def items_field(item: type) -> Any:
+def items_field(item: Any) -> Any:
     """Return a field that takes any number of `item`, kept as `Items`: adding to them is cheap.
+
+    `item` is a class or a union of classes: `items_field(Cat | Dog)`.
 
     For a frozen class of your own, as its last field: `entries: Items[Entry] = items_field(Entry)`.
     A subclass of `item` is refused, as what it adds would be lost. A save after `update(id,
@@ -176,13 +178,13 @@ def items_field(item: type) -> Any:
     return attrs.field(factory=Items, kw_only=True, converter=lambda value: to_items(value, item))
 
 
-def to_items(value: Iterable[T], item: type[T]) -> Items[T]:
+def to_items(value: Iterable[T], item: Any) -> Items[T]:
     """Return `value` as items that are checked to be of the class `item`: what a field converts by.
 
     Raises:
         TypeError: some are of another class, or of a subclass.
     """
-    if isinstance(value, Items) and value.item_class is item:
+    if isinstance(value, Items) and value.item_class == item:
         return value  # each was checked when it came in
     return Items(value, item)
 

@@ -29,8 +29,9 @@ from statestore.models.reports import Failure
 from statestore.models.workspaces import Workspace
 from statestore.records.announcing import Announced, number
 from statestore.records.codec import Codec, codec_of
+from statestore.records.families import FamilyCodec
+from statestore.records.misfit import Misfit
 from statestore.records.saved import Based, Saved
-from statestore.records.shapes import Misfit
 
 
 class Record(Protocol):
@@ -60,12 +61,22 @@ class Keeper(Announced[R]):
     """Whether a save makes sure that each record will be read back; not needed where the class
     itself refuses what cannot be."""
 
-    def __init__(self, kind: str, record_class: type[R], schema: int) -> None:
-        """Begin empty. See `Manager`."""
+    def __init__(
+        self,
+        kind: str,
+        record_class: type[R],
+        schema: int,
+        codec: Codec[R] | FamilyCodec[R] | None = None,
+    ) -> None:
+        """Begin empty. See `Manager`.
+
+        Args:
+            codec: what reads and writes the records, by default that of the class.
+        """
         super().__init__(check_kind(kind))
         self.record_class = record_class
         self.schema = schema
-        self._codec: Codec[R] = codec_of(record_class)
+        self._codec: Codec[R] | FamilyCodec[R] = codec or codec_of(record_class)
         self._live: dict[str, R] = {}
         self._saved: dict[str, Saved] = {}
         self._touched: set[str] = set()

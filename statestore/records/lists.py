@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-import attrs
-
 from statestore.models.sequences import Items
+from statestore.records.classes import bare_type, field_names, is_named_tuple
 
 
 def list_checks(cls: type, hints: Mapping[str, Any]) -> dict[str, Callable[[Any], bool]]:
     """Return `list_check` of each field of a class in whose type there are lists."""
-    names = [field.name for field in attrs.fields(cls) if field.init]
-    checks = {name: list_check(hints[name]) for name in names}
+    checks = {name: list_check(hints[name]) for name in field_names(cls)}
     return {name: check for name, check in checks.items() if check is not None}
 
 
@@ -23,6 +21,7 @@ def list_check(type_: object) -> Callable[[Any], bool] | None:
 
     Python takes both apart as if they were lists. None for a type in which there are no lists.
     """
+    type_ = bare_type(type_)
     origin, args = get_origin(type_), get_args(type_)
     if origin is Annotated:
         return list_check(args[0])
@@ -37,7 +36,10 @@ def list_check(type_: object) -> Callable[[Any], bool] | None:
         if inner is None:
             return None
         return lambda value: isinstance(value, dict) and any(map(inner, value.values()))
-    if not issubclass(plain, Sequence | Set) or issubclass(plain, str | bytes):
+    texts_alike = str | bytes | bytearray
+    if not issubclass(plain, Sequence | Set) or issubclass(plain, texts_alike):
+        return None
+    if is_named_tuple(plain):
         return None
     checks = [list_check(arg) for arg in args if arg is not Ellipsis]
     if not any(checks):

@@ -11,6 +11,7 @@ import attrs
 from statestore.models.documents import FrozenDict
 from statestore.models.managed import Unmergeable
 from statestore.models.sequences import Items
+from statestore.records.tags import TAG
 
 R = TypeVar("R")
 
@@ -25,6 +26,8 @@ def only_adds(base: Any, mine: Any) -> bool:
 
     But for the time at which a record was changed.
     """
+    if type(base) is not type(mine):
+        return False
     adds = False
     for name in _names(type(mine)):
         before, after = getattr(base, name), getattr(mine, name)
@@ -50,8 +53,10 @@ def merged(base: R | None, mine: R, theirs: R) -> R:
     Args:
         base: what both were made of; None where each was made by itself.
     Raises:
-        Unmergeable: both have changed the same thing in different ways.
+        Unmergeable: both have changed the same thing in different ways, or are of two classes.
     """
+    if type(mine) is not type(theirs) or (base is not None and type(base) is not type(theirs)):
+        raise Unmergeable([TAG])
     changes: dict[str, Any] = {}
     contradicting: list[str] = []
     for name in _names(type(theirs)):

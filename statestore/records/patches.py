@@ -15,6 +15,7 @@ from statestore.models.keys import Key
 from statestore.models.sequences import Items
 from statestore.records.lists import list_check
 from statestore.records.shapes import (
+    ShapeConverter,
     extra_field_of,
     is_items,
     item_type,
@@ -31,8 +32,9 @@ class Patcher:
     It costs what the fields and the added items do, whatever else the record holds.
     """
 
-    def __init__(self, record_class: type) -> None:
+    def __init__(self, record_class: type, converter: ShapeConverter | None = None) -> None:
         """Prepare a class that a codec was made for; it need not have a growing field."""
+        converter = converter or shape_converter(detailed=False)
         self._growing: dict[str, _Shape] = {}
         self._small: dict[str, _Shape] = {}
         self._extra = extra_field_of(record_class)
@@ -47,9 +49,9 @@ class Patcher:
             if not field.init or field.name == self._extra:
                 continue
             if is_items(type_):
-                self._growing[field.name] = _Shape(item_type(type_))
+                self._growing[field.name] = _Shape(item_type(type_), converter)
             else:
-                self._small[field.name] = _Shape(type_)
+                self._small[field.name] = _Shape(type_, converter)
 
     def patch(self, key: Key, old: Any, new: Any, *, check: bool) -> Patch | None:
         """Return what makes the document of `new` from that of `old`.
@@ -112,8 +114,7 @@ class Patcher:
 class _Shape:
     """What values of one type look like in a document."""
 
-    def __init__(self, type_: Any) -> None:
-        converter = shape_converter(detailed=False)
+    def __init__(self, type_: Any, converter: ShapeConverter) -> None:
         self._type = type_
         self._write: Callable[[Any], Json] = converter.get_unstructure_hook(type_)
         self._read: Callable[[Any, Any], Any] = converter.get_structure_hook(type_)

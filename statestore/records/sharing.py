@@ -11,6 +11,8 @@ from statestore.models.documents import FrozenDict
 from statestore.models.keys import Revision, check_id
 from statestore.models.managed import Brought, Gone, Loaded, Unmergeable
 from statestore.models.workspaces import Workspace
+from statestore.records.codec import Codec
+from statestore.records.families import FamilyCodec
 from statestore.records.keeping import Keeper, R
 from statestore.records.merging import merged, only_adds
 from statestore.records.saved import Based, Saved
@@ -24,10 +26,15 @@ class Sharer(Keeper[R]):
     """A keeper of records that other processes change, too. Any thread may use it."""
 
     def __init__(
-        self, kind: str, record_class: type[R], schema: int, merge: Merge[R] | None
+        self,
+        kind: str,
+        record_class: type[R],
+        schema: int,
+        merge: Merge[R] | None,
+        codec: Codec[R] | FamilyCodec[R] | None = None,
     ) -> None:
         """Begin empty. See `Manager`."""
-        super().__init__(kind, record_class, schema)
+        super().__init__(kind, record_class, schema, codec)
         self._merge = merge
 
     def known(self, id: str) -> Revision:
@@ -205,10 +212,10 @@ class Sharer(Keeper[R]):
         Raises:
             InvalidRecord, InvalidId: it is not.
         """
-        # No subclass either: the fields that it adds would not come back.
-        if type(record) is not self.record_class:
-            reason = f"it is a {type(record).__name__}, not a {self.record_class.__name__}"
-            raise InvalidRecord(self.kind, id, reason)
+        # No other subclass either: the fields that it adds would not come back.
+        if type(record) not in self._codec.classes:
+            names = " or a ".join(sorted(cls.__name__ for cls in self._codec.classes))
+            raise InvalidRecord(self.kind, id, f"it is a {type(record).__name__}, not a {names}")
         check_id(record.id)
         if id is not None and record.id != id:
             raise InvalidRecord(self.kind, id, "the id of a record cannot be changed")

@@ -25,7 +25,7 @@ from statestore.managers import (
 )
 from statestore.records.codec import Codec
 from statestore.records.immutability import FROZEN, is_immutable
-from statestore.records.shapes import Misfit
+from statestore.records.misfit import Misfit
 from statestore.testing.strategies import documents, for_each, texts
 
 SECRET = "s3cr3t"
@@ -833,21 +833,3 @@ def test_field_that_is_not_given_to_init_is_not_lost_unseen():
 
     with pytest.raises(EncodeError, match="count"):
         check(Codec(Counter), counter)
-
-
-def test_class_whose_union_cannot_be_told_apart_is_no_record_class():
-    @attrs.frozen
-    class One:
-        x: int = 0
-
-    @attrs.frozen
-    class Other:
-        x: int = 0
-
-    @attrs.frozen
-    class Either:
-        id: str
-        value: One | Other = attrs.field(factory=One)
-
-    with pytest.raises(NotARecordClass, match=r"told apart|type within it"):
-        Codec(Either)

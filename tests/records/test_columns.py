@@ -27,7 +27,7 @@ from statestore.models.documents import thaw
 from statestore.models.sequences import Items
 from statestore.records.codec import Codec
 from statestore.records.columns import Unusual, columns_of, read_objects
-from statestore.records.shapes import Misfit
+from statestore.records.misfit import Misfit
 
 NOW = datetime(2026, 11, 20, 17, tzinfo=UTC)
 CLASSES = [Session, Conversation, FocusChain, Task]
