@@ -67,6 +67,8 @@ from statestore.errors import (
     UnsafeFile,
     UnsafeFilesystem,
     UnsafeStore,
+    ValidationFailed,
+    ValidatorFailed,
 )
 
 if TYPE_CHECKING:
@@ -140,6 +142,8 @@ __all__ = [
     "UnsafeFile",
     "UnsafeFilesystem",
     "UnsafeStore",
+    "ValidationFailed",
+    "ValidatorFailed",
 ]
 
 __version__ = "0.1.0"

@@ -29,6 +29,16 @@ class FailureLike(Protocol):
     def error(self) -> Exception: ...
 
 
+class ProblemLike(Protocol):
+    """What was found wrong with a record."""
+
+    @property
+    def field(self) -> str: ...
+
+    @property
+    def message(self) -> str: ...
+
+
 class ReportLike(Protocol):
     """What an error needs to know of a report that it carries."""
 
@@ -168,6 +178,39 @@ class CircularReference(InvalidRecord):
         reason = f"{field} would close a circle: {' -> '.join(self.path)}"
         super().__init__(kind, id, reason, field=field)
         self.args = (kind, id, field, self.path)
+
+
+class ValidationFailed(InvalidRecord):
+    """A validator of the host's own has found an error in a record; nothing was changed.
+
+    `problems` are the errors that were found, `field` is the field of the first.
+    """
+
+    def __init__(self, kind: str, id: str, problems: Iterable[ProblemLike]) -> None:
+        self.problems = tuple(problems)
+        told = [
+            f"{one.field}: {one.message}" if one.field else one.message for one in self.problems
+        ]
+        field = self.problems[0].field if self.problems else None
+        super().__init__(kind, id, "; ".join(told), field=field or None)
+        self.args = (kind, id, self.problems)
+
+
+class ValidatorFailed(StateStoreError):
+    """A validator of the host's own could not tell whether a record is valid; nothing was changed.
+
+    `validator` is its name, `what` says what it did instead; what it raised is the cause.
+    """
+
+    exit_code = 2
+
+    def __init__(self, kind: str, id: str, validator: str, what: str) -> None:
+        super().__init__(kind, id, validator, what)
+        self.kind, self.id, self.validator, self.what = kind, id, validator, what
+
+    def __str__(self) -> str:
+        name = _key(self.kind, self.id)
+        return f"validator {self.validator!r} {self.what} for {name}; nothing was changed"
 
 
 class NotARecordClass(StateStoreError, TypeError):

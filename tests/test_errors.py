@@ -13,6 +13,7 @@ from statestore import errors
 from statestore.errors import StateStoreError
 from statestore.models.changes import Commit
 from statestore.models.keys import Key
+from statestore.models.problems import Problem
 from statestore.models.reports import Failure, LoadReport, SaveReport
 
 FAILURES = (
@@ -55,6 +56,14 @@ EXAMPLES = [
     (
         errors.InvalidRecord("notes", "a", "n is 1 or 2", field="n", allowed=["1", "2"]),
         ["notes/a", "n is 1 or 2"],
+    ),
+    (
+        errors.ValidationFailed("notes", "a", [Problem("due_at", "is before the beginning")]),
+        ["notes/a", "due_at: is before the beginning"],
+    ),
+    (
+        errors.ValidatorFailed("notes", "a", "has_owner", "raised KeyError"),
+        ["'has_owner' raised KeyError", "notes/a", "nothing was changed"],
     ),
     (
         errors.InvalidTransition("tasks", "a", "failed", "paused", ["ready", "running"]),

@@ -20,8 +20,12 @@ from statestore.managers.sessions import Session, SessionManager, SessionMode, S
 from statestore.managers.task_types import TASK_TYPES, TYPE_ALIASES, detect_type, type_named
 from statestore.managers.tasks import Progress, Task, TaskManager, TaskStatus
 from statestore.models.documents import FrozenDict
+from statestore.models.problems import Problem
 from statestore.models.sequences import Items
 from statestore.records.fields import extra_field, items_field
+from statestore.records.own_types import OwnType
+from statestore.records.tags import tagged
+from statestore.records.validating import View
 
 __all__ = [
     "TASK_TYPES",
@@ -38,7 +42,9 @@ __all__ = [
     "LogManager",
     "Manager",
     "Message",
+    "OwnType",
     "Part",
+    "Problem",
     "Progress",
     "Report",
     "ReportManager",
@@ -51,11 +57,13 @@ __all__ = [
     "TaskManager",
     "TaskStatus",
     "ToolCall",
+    "View",
     "detect_type",
     "extra_field",
     "image_part",
     "items_field",
     "parse_instructions",
+    "tagged",
     "text_part",
     "tool_result_part",
     "tool_use_part",

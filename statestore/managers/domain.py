@@ -46,7 +46,10 @@ class DomainManager(Transfer[D], Manager[D]):
             raise InvalidRecord(self.kind, current.id, "the id of a record cannot be changed")
         if "updated_at" not in changes:
             changes["updated_at"] = later(current.updated_at, self._clock())
-        return self._made(current.id, lambda: self._evolver.evolve(current, changes))
+        evolver = self._evolver
+        return self._made(
+            current.id, lambda: evolver.evolve(current, changes), type(current), changes
+        )
 
     @property
     def _evolver(self) -> Evolver:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from statestore.errors import (
     DuplicateId,
@@ -18,11 +18,13 @@ from statestore.models.keys import Revision, check_id
 from statestore.models.workspaces import Workspace
 from statestore.records.announcing import ANY
 from statestore.records.changing import Changer
+from statestore.records.families import codec_for
 from statestore.records.ids import new_id
-from statestore.records.keeping import R
+from statestore.records.keeping import R, Record
+from statestore.records.own_types import OwnType
 from statestore.records.sharing import Merge
 
-T = TypeVar("T")
+S = TypeVar("S", bound=Record)
 
 
 class Manager(Changer[R]):
@@ -44,6 +46,9 @@ class Manager(Changer[R]):
         clock: Callable[[], datetime] | None = None,
         make_id: Callable[[], str] = new_id,
         merge: Merge[R] | None = None,
+        subclasses: Iterable[type[R]] = (),
+        types: Iterable[OwnType] = (),
+        check_on_change: bool = False,
     ) -> None:
         """Begin empty; a store that the manager is registered with fills it at `load_all()`.
 
@@ -57,10 +62,19 @@ class Manager(Changer[R]):
                 that both were made of (None where that is not known), the one here and the stored
                 one. By default fields, items and keys of mappings that only one of them has changed
                 are taken from that one, and what both have changed differently stays a `Conflict`.
+            subclasses: classes derived from `record_class` of which a record may be, too. Each
+                document says of which class it is: by its name, or what `tagged` says. It is no
+                problem to name them later: what has no name is of `record_class`.
+            types: how values of classes are stored that the library does not know.
+            check_on_change: let each operation make sure that the record can be stored and read
+                back, and refuse it with `InvalidRecord`. Otherwise a save does, which leaves the
+                record out and says so. It costs about what the save of the record in memory does.
         Raises:
             InvalidKind, NotARecordClass: as they say.
         """
-        super().__init__(kind, record_class, schema, merge)
+        codec = codec_for(record_class, tuple(subclasses), tuple(types))
+        super().__init__(kind, record_class, schema, merge, codec)
+        self._checks_on_change = check_on_change
         if clock is not None:
             self._clock = clock
         self._make_id = make_id
@@ -78,7 +92,20 @@ class Manager(Changer[R]):
         """
         chosen = self._make_id() if id is None else check_id(id)
         make: Callable[..., R] = self.record_class
-        return self.add(self._made(chosen, lambda: make(id=chosen, **fields)))
+        return self.add(self._made(chosen, lambda: make(id=chosen, **fields), values=fields))
+
+    def create_as(self, subclass: type[S], /, *, id: str | None = None, **fields: Any) -> S:
+        """Do as `create` with one of the `subclasses` of the manager.
+
+        Raises:
+            DuplicateId, InvalidId, InvalidRecord: as they say; nothing was added.
+        """
+        chosen = self._make_id() if id is None else check_id(id)
+        self._check_class(subclass, chosen)
+        make: Callable[..., S] = subclass
+        record = self._made(chosen, lambda: make(id=chosen, **fields), subclass, fields)
+        self.add(cast(R, record))  # its class was checked to be one of R
+        return record
 
     def add(self, record: R) -> R:
         """Add a record that the host has made, and return it.
@@ -156,6 +183,8 @@ class Manager(Changer[R]):
             new = self._successor(current, change(self._own_copy(current)))
             if new is current:
                 return current
+            if self._wants_proof:
+                self._prove({name: (current, new)})
             space = Workspace()
             space.put(name, new, current)
             space.note(name, self._noted({name: (current, new)}).get(name, ()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import is_
 from typing import Any, ClassVar, TypeVar
 
 import attrs
@@ -19,9 +20,12 @@ from statestore.errors import (
 from statestore.models.keys import Revision
 from statestore.models.workspaces import Workspace
 from statestore.records.announcing import Numbered, Told, number
+from statestore.records.codec import Codec
 from statestore.records.drafts import Draft
+from statestore.records.families import FamilyCodec
 from statestore.records.keeping import R
-from statestore.records.mapping import RecordMapping
+from statestore.records.proving import Prover
+from statestore.records.refusals import refusal
 from statestore.records.scopes import Scope
 from statestore.records.sharing import Merge
 from statestore.records.telling import Telling
@@ -29,14 +33,19 @@ from statestore.records.telling import Telling
 T = TypeVar("T")
 
 
-class Changer(RecordMapping[R]):
+class Changer(Prover[R]):
     """Changes the live records of one kind, and tells of it. What managers are made of."""
 
     def __init__(
-        self, kind: str, record_class: type[R], schema: int, merge: Merge[R] | None
+        self,
+        kind: str,
+        record_class: type[R],
+        schema: int,
+        merge: Merge[R] | None,
+        codec: Codec[R] | FamilyCodec[R] | None = None,
     ) -> None:
         """Begin empty. See `Manager`."""
-        super().__init__(kind, record_class, schema, merge)
+        super().__init__(kind, record_class, schema, merge, codec)
         self._telling = Telling()
 
     # --- for the managers of a domain -------------------------------------------------
@@ -66,7 +75,7 @@ class Changer(RecordMapping[R]):
             return new
 
         self._change(name, make, also=also)
-        return made[0]
+        return made[-1]
 
     def _exchange(self, id: str, change: Callable[[R], R]) -> R:
         """Do as `_modify`, with `change` called without the lock, again if overtaken."""
@@ -107,7 +116,7 @@ class Changer(RecordMapping[R]):
         if "id" in changes and changes["id"] != current.id:
             raise InvalidRecord(self.kind, current.id, "the id of a record cannot be changed")
         evolve: Callable[..., R] = attrs.evolve
-        return self._made(current.id, lambda: evolve(current, **changes))
+        return self._made(current.id, lambda: evolve(current, **changes), type(current), changes)
 
     def _change(
         self,
@@ -119,43 +128,58 @@ class Changer(RecordMapping[R]):
     ) -> None:
         """Put what `make` returns in the place of what there is, None for nothing; then tell.
 
-        `make` is called under the lock. The same frozen record is no change.
+        `make` is called under the lock, again where somebody else was faster while what it made was
+        validated. The same frozen record is no change.
 
         Args:
             anew: it is a new record, which has nothing of one that had its id before.
             also: events of the operation, beside those that `_events_of` finds.
         """
+        proven: tuple[R | None, R | None] | None = None
         while True:
+            is_proven = True
             with self._lock:
                 landing = self._landings.get(id)
                 if landing is None:
                     self._want_open()
                     scope = self._scope()
                     current = self._present(id, scope)
-                    new = make(current)
+                    if proven is None or proven[0] is not current:
+                        proven = current, make(current)
+                        is_proven = proven[1] is None or not self._wants_proof
+                    new = proven[1]
                     if new is current and self._codec.is_immutable:
                         return
-                    events: Mapping[str, Sequence[Numbered]] = {}
-                    if self._announcer.is_wanted:
-                        events = self._noted({id: (current, new)}, {id: also})
-                    if scope is not None:
-                        seen = self._live.get(id)
-                        space = scope.own_workspace(self.kind)
-                        space.put(id, new, seen, anew=anew)
-                        space.note(id, events.get(id, ()))
-                    else:
-                        if anew:  # unknown fields of a record that was deleted are not its own
-                            self._unknown.pop(id, None)
-                        self._touched.add(id)
-                        if new is None:
-                            del self._live[id]
-                        else:
-                            self._live[id] = new
-                        if events:
-                            self._keep_events(events)
-                    break
-            landing.wait()  # a transaction that writes it is just becoming durable
+                    if is_proven:
+                        self._put(id, new, scope, anew=anew, also=also)
+                        break
+            if landing is not None:
+                landing.wait()  # a transaction that writes it is just becoming durable
+            elif proven is not None:
+                self._prove({id: proven})
         self._tell((id,), scope)
+
+    def _put(
+        self, id: str, new: R | None, scope: Scope | None, *, anew: bool, also: Iterable[Told]
+    ) -> None:
+        """Put a record in the place of what there is. The lock is held."""
+        events: Mapping[str, Sequence[Numbered]] = {}
+        if self._announcer.is_wanted:
+            events = self._noted({id: (self._present(id, scope), new)}, {id: also})
+        if scope is not None:
+            space = scope.own_workspace(self.kind)
+            space.put(id, new, self._live.get(id), anew=anew)
+            space.note(id, events.get(id, ()))
+            return
+        if anew:  # unknown fields of a record that was deleted are not its own
+            self._unknown.pop(id, None)
+        self._touched.add(id)
+        if new is None:
+            del self._live[id]
+        else:
+            self._live[id] = new
+        if events:
+            self._keep_events(events)
 
     def _change_all(self, make: Callable[[Draft[R]], T]) -> T:
         """Let an operation change several records, wholly or not at all; then tell.
@@ -167,35 +191,34 @@ class Changer(RecordMapping[R]):
         """
         owner = self._owner
         before: tuple[str, Revision, Revision] | None = None
+        proven: tuple[Draft[R], T] | None = None
         while True:
             overtaken: Conflict | None = None
+            is_proven = True
             with self._lock:
                 self._want_open()
                 scope = self._scope()
-                draft = Draft(self.kind, self._shown(scope), self._check, self._successor)
-                result = make(draft)
+                shown = self._shown(scope)
+                if proven is None or not _is_same(proven[0].shown, shown):
+                    is_proven = not self._wants_proof
+                    seen_now = shown if is_proven else dict(shown)
+                    draft = Draft(self.kind, seen_now, self._check, self._successor)
+                    proven = draft, make(draft)
+                draft, result = proven
                 changes = draft.changes
                 landing = next((self._landings[id] for id in changes if id in self._landings), None)
-                if landing is None:
-                    if not changes:
-                        return result
+                if landing is None and not changes:
+                    return result
+                if landing is None and is_proven:
+                    proven = None
                     together = scope is None and self._on_change is not None and len(changes) > 1
-                    events = self._noted(
-                        {id: (draft.shown.get(id), one) for id, one in changes.items()}, draft.also
-                    )
-                    space: Workspace[R] = Workspace()
-                    if scope is not None:
-                        space = scope.own_workspace(self.kind).copy()
-                    for id, record in changes.items():
-                        space.put(id, record, self._live.get(id), anew=id in draft.made)
-                        space.note(id, events.get(id, ()))
-                    if scope is not None:
-                        scope.workspaces[self.kind] = space
-                    elif not together:
-                        self._take_over(changes, draft.made)
-                        self._keep_events(events)
+                    space = self._put_all(draft, scope, only_noted=together)
             if landing is not None:
+                proven = None
                 landing.wait()
+                continue
+            if not is_proven:
+                self._prove({id: (draft.shown.get(id), one) for id, one in changes.items()})
                 continue
             if together and owner is not None:
                 overtaken = owner.exchange(self.kind, space)
@@ -209,6 +232,29 @@ class Changer(RecordMapping[R]):
                     raise overtaken
                 before = seen
                 owner.renew(self.kind, overtaken.id)
+
+    def _put_all(self, draft: Draft[R], scope: Scope | None, *, only_noted: bool) -> Workspace[R]:
+        """Put what a draft changes in the place of what there is. The lock is held.
+
+        Args:
+            only_noted: change nothing yet; it is in the workspace that is returned.
+        """
+        changes = draft.changes
+        events = self._noted(
+            {id: (draft.shown.get(id), one) for id, one in changes.items()}, draft.also
+        )
+        space: Workspace[R] = Workspace()
+        if scope is not None:
+            space = scope.own_workspace(self.kind).copy()
+        for id, record in changes.items():
+            space.put(id, record, self._live.get(id), anew=id in draft.made)
+            space.note(id, events.get(id, ()))
+        if scope is not None:
+            scope.workspaces[self.kind] = space
+        elif not only_noted:
+            self._take_over(changes, draft.made)
+            self._keep_events(events)
+        return space
 
     def _take_over(self, changes: Mapping[str, R | None], made: Collection[str]) -> None:
         """Make changes of several records the live ones. The lock is held."""
@@ -262,21 +308,39 @@ class Changer(RecordMapping[R]):
         del current
         return new
 
-    def _made(self, id: str, make: Callable[[], T]) -> T:
+    def _made(
+        self,
+        id: str,
+        make: Callable[[], T],
+        cls: type[Any] | None = None,
+        values: Mapping[str, Any] = {},
+    ) -> T:
+        """Return what `make` makes of values that the host has given.
+
+        Args:
+            cls, values: what takes them, and what they are, to tell in which field it is wrong.
+        Raises:
+            InvalidRecord: the class does not take them.
+        """
         try:
             return make()
         except StateStoreError:
             raise
         except (TypeError, ValueError, AttributeError) as error:
-            # Validators put more than their message into an error, the value among it.
-            reason = str(error.args[0]) if error.args else type(error).__name__
-            raise InvalidRecord(self.kind, id, reason) from error
+            raise refusal(self.kind, id, error, cls or self.record_class, values) from error
 
     # --- inside -----------------------------------------------------------------------
 
     def _want_open(self) -> None:
         if self._left is not None:
             raise StoreClosed(self._left)
+
+
+def _is_same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Say whether two mappings hold the very same values, in the same order."""
+    if len(one) != len(other) or list(one) != list(other):
+        return False
+    return all(map(is_, one.values(), other.values()))
 
 
 class _Overtaken(Exception):

@@ -10,7 +10,7 @@ from statestore.errors import EncodeError, NotARecordClass
 from statestore.models.changes import Patch
 from statestore.models.documents import FrozenDict
 from statestore.models.keys import Key
-from statestore.records.codec import Codec
+from statestore.records.codec import Codec, codec_of
 from statestore.records.misfit import Misfit
 from statestore.records.own_types import OwnType
 from statestore.records.tags import TAG, classes_by_tag, listed, tags_of
@@ -118,6 +118,19 @@ class FamilyCodec(Generic[R]):
             what = "it is none of" if TAG in document else "it is missing, and one of"
             raise Misfit([f"{what}: {listed(self._by_tag)} at $.{TAG}"])
         return cls
+
+
+def codec_for(
+    record_class: type[R], subclasses: tuple[type[R], ...], types: tuple[OwnType, ...]
+) -> Codec[R] | FamilyCodec[R]:
+    """Return what reads and writes records of a class, and of some of its subclasses.
+
+    Raises:
+        NotARecordClass: as `Codec` and `FamilyCodec`.
+    """
+    if subclasses:
+        return FamilyCodec(record_class, subclasses, types)
+    return Codec(record_class, types) if types else codec_of(record_class)
 
 
 def _untagged(document: Mapping[str, Any]) -> dict[str, Any]:

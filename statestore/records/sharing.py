@@ -190,7 +190,9 @@ class Sharer(Keeper[R]):
         theirs = None if stored is None else cast(R, stored.record)
         if mine is not None and theirs is not None and base is not None and only_adds(base, mine):
             try:
-                return "added", merged(base, mine, theirs)
+                record = merged(base, mine, theirs)
+                self._prove_merged(theirs.id, record)
+                return "added", record
             except Unmergeable:
                 if policy == "error":
                     raise
@@ -201,10 +203,20 @@ class Sharer(Keeper[R]):
         if policy != "merge" or mine is None or theirs is None:
             raise Unmergeable
         if self._merge is None:
-            return "merged", merged(base, mine, theirs)
-        record = self._merge(base, mine, theirs)
-        self._check(record, theirs.id)
+            record = merged(base, mine, theirs)
+        else:
+            record = self._merge(base, mine, theirs)
+            self._check(record, theirs.id)
+        if record is not mine and record is not theirs:
+            self._prove_merged(theirs.id, record)
         return "merged", record
+
+    def _prove_merged(self, id: str, record: R) -> None:
+        """Make sure that a record that was merged may be put in the place of both. No lock is held.
+
+        Raises:
+            Unmergeable: it may not; its `fields` are those in which it is wrong.
+        """
 
     def _check(self, record: Any, id: str | None = None) -> None:
         """Check that a record is one of this kind, and of an id if that is given.
@@ -212,13 +224,16 @@ class Sharer(Keeper[R]):
         Raises:
             InvalidRecord, InvalidId: it is not.
         """
-        # No other subclass either: the fields that it adds would not come back.
-        if type(record) not in self._codec.classes:
-            names = " or a ".join(sorted(cls.__name__ for cls in self._codec.classes))
-            raise InvalidRecord(self.kind, id, f"it is a {type(record).__name__}, not a {names}")
+        self._check_class(type(record), id)
         check_id(record.id)
         if id is not None and record.id != id:
             raise InvalidRecord(self.kind, id, "the id of a record cannot be changed")
+
+    def _check_class(self, cls: type[Any], id: str | None) -> None:
+        # No other subclass either: the fields that it adds would not come back.
+        if cls not in self._codec.classes:
+            names = " or a ".join(sorted(cls.__name__ for cls in self._codec.classes))
+            raise InvalidRecord(self.kind, id, f"it is a {cls.__name__}, not a {names}")
 
 
 def _saved(stored: Loaded) -> Saved:
