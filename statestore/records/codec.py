@@ -207,22 +207,17 @@ class Codec(Generic[R]):
 
     def _refusal(self, record: R, error: Exception) -> EncodeError:
         """Return what is told of a record that cannot be written: the field in which it is."""
-        if isinstance(error, EncodeError) and error.where != "$":
-            return error
-        reason = f"its class cannot be written ({type(error).__name__})"
-        if isinstance(error, EncodeError):
-            reason = error.reason
-        where = "$"
+        where, cause = "$", error
         names = field_names(self._plain_class) if type(record) is self._plain_class else ()
         for name in names:
             try:
                 self._converter.unstructure(getattr(record, name), self._hints[name])
-            except Exception as cause:  # noqa: BLE001 # the one that is looked for
-                where = f"$.{name}"
-                if isinstance(cause, EncodeError):
-                    where, reason = f"{where}{cause.where[1:]}", cause.reason
+            except Exception as found:  # noqa: BLE001 # the one that is looked for
+                where, cause = f"$.{name}", found
                 break
-        return EncodeError(where, reason)
+        if isinstance(cause, EncodeError):
+            return EncodeError(f"{where}{cause.where[1:]}", cause.reason)
+        return EncodeError(where, f"its class cannot be written ({type(cause).__name__})")
 
     def _problems(self, document: Mapping[str, Any], error: Exception) -> list[str]:
         try:

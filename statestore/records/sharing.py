@@ -224,7 +224,8 @@ class Sharer(Keeper[R]):
         Raises:
             InvalidRecord, InvalidId: it is not.
         """
-        self._check_class(type(record), id)
+        if type(record) not in self._codec.classes:
+            self._check_class(type(record), id)
         check_id(record.id)
         if id is not None and record.id != id:
             raise InvalidRecord(self.kind, id, "the id of a record cannot be changed")

@@ -92,11 +92,8 @@ class Validators(Generic[R]):
         self._kind = kind
         self._all: dict[int, _Registered[R]] = {}
         self._next = 0
-
-    @property
-    def are_wanted(self) -> bool:
+        self.are_wanted = False
         """Whether there is one that can keep a record from being changed."""
-        return any(one.severity == "error" for one in self._all.values())
 
     def add(
         self, call: Validator[R], level: Level, severity: Severity, name: str | None
@@ -113,12 +110,16 @@ class Validators(Generic[R]):
         told = name or getattr(call, "__name__", type(call).__name__)
         number, self._next = self._next, self._next + 1
         # A new mapping: somebody may be going through the old one.
-        self._all = {**self._all, number: _Registered(call, level, severity, str(told))}
+        self._set({**self._all, number: _Registered(call, level, severity, str(told))})
 
         def remove() -> None:
-            self._all = {key: one for key, one in self._all.items() if key != number}
+            self._set({key: one for key, one in self._all.items() if key != number})
 
         return remove
+
+    def _set(self, registered: dict[int, _Registered[R]]) -> None:
+        self._all = registered
+        self.are_wanted = any(one.severity == "error" for one in registered.values())
 
     def problems(
         self,
