@@ -37,6 +37,8 @@ def refusal(
     allowed = _allowed(cls, attribute)
     if allowed and ", ".join(allowed) not in reason:
         reason = f"{reason}; {attribute.name} is one of: {', '.join(allowed)}"
+    if not re.search(rf"\b{re.escape(attribute.name)}\b", reason):
+        reason = f"{attribute.name}: {reason}"
     return InvalidRecord(kind, id, reason, field=attribute.name, allowed=allowed)
 
 

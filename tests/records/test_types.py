@@ -76,7 +76,7 @@ class Pair(NamedTuple):
     right: Color = Color.RED
 
 
-Loose = collections.namedtuple("Loose", "a b")  # noqa: PYI024 # a class without types is the point
+Loose = collections.namedtuple("Loose", "a b")  # a class without types is the point
 
 
 class Options(TypedDict, total=False):
@@ -218,7 +218,10 @@ def test_values_of_all_types_come_back_from_files_of_a_format(tmp_path, format):
         store.flush()
 
     with Store(tmp_path / "s", format=format) as store:
-        managers = {kind: store.register(Manager(kind, SAMPLES[n])) for kind, n in zip(kinds, GOOD)}
+        managers = {
+            kind: store.register(Manager(kind, SAMPLES[n]))
+            for kind, n in zip(kinds, GOOD, strict=True)
+        }
         report = store.load_all()
 
         assert report.failures == ()
