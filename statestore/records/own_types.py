@@ -32,37 +32,39 @@ class OwnType:
     read: Callable[[Any], Any]
     is_frozen: bool = attrs.field(default=False, kw_only=True)
 
-    def written(self, value: Any) -> Json:
-        """Return what is stored of a value.
 
-        Raises:
-            EncodeError: it is of another class, or the host's function refuses it.
-        """
-        if type(value) is not self.type:
-            reason = f"it is a {type(value).__name__}, where a {self.type.__name__} belongs"
-            raise EncodeError("$", reason)
-        try:
-            return self.write(value)
-        except EncodeError:
-            raise
-        except Exception as error:
-            reason = f"what writes a {self.type.__name__} raised {type(error).__name__}"
-            raise EncodeError("$", reason) from error
+def written(own: OwnType, value: Any) -> Json:
+    """Return what is stored of a value.
 
-    def was_read(self, value: Any, _: Any = None) -> Any:
-        """Return the value that is stored so.
+    Raises:
+        EncodeError: it is of another class, or the host's function refuses it.
+    """
+    if type(value) is not own.type:
+        reason = f"it is a {type(value).__name__}, where a {own.type.__name__} belongs"
+        raise EncodeError("$", reason)
+    try:
+        return own.write(value)
+    except EncodeError:
+        raise
+    except Exception as error:
+        reason = f"what writes a {own.type.__name__} raised {type(error).__name__}"
+        raise EncodeError("$", reason) from error
 
-        Raises:
-            Misfit: the host's function refuses it, or gives something else.
-        """
-        try:
-            made = self.read(value)
-        except Exception as error:
-            told = f"it is no {self.type.__name__} ({type(error).__name__})"
-            raise Misfit([told]) from error
-        if type(made) is not self.type:
-            raise Misfit([f"what reads a {self.type.__name__} gave a {type(made).__name__}"])
-        return made
+
+def was_read(own: OwnType, value: Any, _: Any = None) -> Any:
+    """Return the value that is stored so.
+
+    Raises:
+        Misfit: the host's function refuses it, or gives something else.
+    """
+    try:
+        made = own.read(value)
+    except Exception as error:
+        told = f"it is no {own.type.__name__} ({type(error).__name__})"
+        raise Misfit([told]) from error
+    if type(made) is not own.type:
+        raise Misfit([f"what reads a {own.type.__name__} gave a {type(made).__name__}"])
+    return made
 
 
 def checked_types(types: Iterable[object], name: str) -> dict[type[Any], OwnType]:

@@ -91,7 +91,7 @@ class Prover(RecordMapping[R]):
             self._want_storable(None, one)
         except InvalidRecord as error:
             found.append(Problem(error.field or "", error.reason, validator="storable"))
-        view = View(self, {one.id: one})
+        view = self._view({one.id: one})
         return self._validators.problems(one, view, level=level, found=found)
 
     def validate_all(self, *, level: Level = "rules") -> dict[str, tuple[Problem, ...]]:
@@ -120,7 +120,7 @@ class Prover(RecordMapping[R]):
             ValidationFailed: a validator has found an error in one.
             ValidatorFailed: a validator could not tell.
         """
-        view = View(self, {id: new for id, (_, new) in changes.items()})
+        view = self._view({id: new for id, (_, new) in changes.items()})
         for id, (old, new) in changes.items():
             if new is None:
                 continue
@@ -133,7 +133,7 @@ class Prover(RecordMapping[R]):
     def _prove_merged(self, id: str, record: R) -> None:
         if not self._validators.are_wanted:
             return
-        problems = self._validators.problems(record, View(self, {id: record}), only_errors=True)
+        problems = self._validators.problems(record, self._view({id: record}), only_errors=True)
         if problems:
             raise Unmergeable([problem.field for problem in problems if problem.field])
 
@@ -150,3 +150,6 @@ class Prover(RecordMapping[R]):
         except EncodeError as error:
             field = error.where.removeprefix("$.") if error.where != "$" else None
             raise InvalidRecord(self.kind, new.id, str(error), field=field) from error
+
+    def _view(self, changes: Mapping[str, R | None]) -> View[R]:
+        return View(self.kind, self.get, self.all, changes)

@@ -30,7 +30,7 @@ from statestore.records.lists import list_checks
 from statestore.records.mapping_keys import register_number_keys
 from statestore.records.misfit import Misfit
 from statestore.records.named_tuples import named_tuple_reader, named_tuple_writer
-from statestore.records.own_types import OwnType
+from statestore.records.own_types import OwnType, was_read, written
 from statestore.records.scalars import as_it_is, from_enum, is_enum, register_scalars, to_enum
 from statestore.records.unions import is_union_of_classes, members_of, union_reader, union_writer
 
@@ -101,8 +101,8 @@ def made_converter(
     for shape in _shapes:
         _register_shape(converter, *shape)
     for type_, one in own.items():
-        converter.register_unstructure_hook(type_, one.written)
-        converter.register_structure_hook(type_, one.was_read)
+        converter.register_unstructure_hook(type_, partial(written, one))
+        converter.register_structure_hook(type_, partial(was_read, one))
     return converter
 
 

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias
 
 import attrs
 
 from statestore.errors import ConfigurationError, RecordNotFound, ValidatorFailed
 from statestore.models.problems import LEVELS, Level, Problem, Severity
-from statestore.records.keeping import R, Record
-
-R_co = TypeVar("R_co", bound=Record, covariant=True)
-
-
-class Shown(Protocol[R_co]):
-    """What a view shows records of: a manager."""
-
-    @property
-    def kind(self) -> str: ...
-
-    def get(self, id: str) -> R_co | None: ...
-
-    def all(self) -> Iterable[R_co]: ...
+from statestore.records.keeping import R
 
 
 class View(Generic[R]):
@@ -31,9 +18,15 @@ class View(Generic[R]):
     Within a transaction it shows what the transaction sees.
     """
 
-    def __init__(self, shown: Shown[R], changes: Mapping[str, R | None]) -> None:
-        """Show `changes`, None for what is deleted, and else what is there."""
-        self._shown, self._changes = shown, changes
+    def __init__(
+        self,
+        kind: str,
+        get: Callable[[str], R | None],
+        all: Callable[[], Iterable[R]],
+        changes: Mapping[str, R | None],
+    ) -> None:
+        """Show `changes`, None for what is deleted, and else what `get` and `all` return."""
+        self._kind, self._get, self._all, self._changes = kind, get, all, changes
 
     def __getitem__(self, id: str) -> R:
         """Return a record.
@@ -43,16 +36,16 @@ class View(Generic[R]):
         """
         record = self.get(id)
         if record is None:
-            raise RecordNotFound(self._shown.kind, id)
+            raise RecordNotFound(self._kind, id)
         return record
 
     def get(self, id: str) -> R | None:
         """Return a record; None if there is none."""
-        return self._changes[id] if id in self._changes else self._shown.get(id)
+        return self._changes[id] if id in self._changes else self._get(id)
 
     def all(self) -> tuple[R, ...]:
         """Return all records. Those that are new stand at the end."""
-        records = {one.id: one for one in self._shown.all()}
+        records = {one.id: one for one in self._all()}
         for id, one in self._changes.items():
             if one is None:
                 records.pop(id, None)

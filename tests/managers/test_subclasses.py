@@ -33,11 +33,16 @@ class Drawing(Shape):
 
 
 @attrs.frozen
+class Sketch(Shape):
+    strokes: Items[Circle | Square] = items_field(Circle | Square)
+
+
+@attrs.frozen
 class Unknown(Shape):
     secret: str = "s3cr3t"
 
 
-ALL = [Circle, Square, Drawing]
+ALL = [Circle, Square, Drawing, Sketch]
 
 
 def manager(subclasses=ALL, **options):
@@ -116,6 +121,19 @@ def test_record_is_replaced_by_one_of_another_class(store):
     again, _, documents = reloaded(store)
     assert again["a"] == Square("a", side=4.0)
     assert documents["a"] == {"class": "Square", "id": "a", "name": "", "side": 4.0}
+
+
+def test_record_of_another_class_with_the_same_fields_is_written_whole(store):
+    shapes = store.register(manager())
+    drawing = shapes.add(Drawing("a", strokes=[Circle("x")]))
+    store.save_all()
+
+    shapes.replace(Sketch("a", strokes=drawing.strokes.extended([Circle("y")])))
+    store.save_all()
+
+    again, _, documents = reloaded(store)
+    assert again["a"] == Sketch("a", strokes=[Circle("x"), Circle("y")])
+    assert documents["a"]["class"] == "Sketch"
 
 
 def test_growing_field_of_a_subclass_is_appended_to(store):

@@ -17,7 +17,7 @@ from statestore import (
     ValidationFailed,
     ValidatorFailed,
 )
-from statestore.managers import Problem, SessionManager
+from statestore.managers import Items, Problem, SessionManager, items_field
 
 SECRET = "s3cr3t"
 
@@ -430,6 +430,61 @@ def test_merged_record_that_breaks_a_rule_stays_a_conflict(tmp_path):
         assert steps["a"] is mine
         store.save_all(on_conflict="theirs")
         assert (steps["a"].begins, steps["a"].ends) == (1, 2)
+
+
+def test_additions_of_both_that_break_a_rule_stay_a_conflict(tmp_path):
+    @attrs.frozen
+    class Basket:
+        id: str
+        things: Items[Step] = items_field(Step)
+
+    def holds_two(basket, _):
+        return [Problem("things", "are more than two")] if len(basket.things) > 2 else None
+
+    def filled(baskets, id):
+        return baskets.update("a", things=baskets["a"].things.extended([Step(id)]))
+
+    with Store(tmp_path / "s") as store:
+        baskets = store.register(Manager("baskets", Basket))
+        baskets.add_validator(holds_two)
+        baskets.create(id="a", things=[Step("1")])
+        store.save_all()
+        with Store(tmp_path / "s") as other:
+            theirs = other.register(Manager("baskets", Basket))
+            other.load_all()
+            filled(theirs, "2")
+            other.save_all()
+        mine = filled(baskets, "3")
+
+        with pytest.raises(SaveFailed) as raised:
+            store.save_all()
+
+        assert raised.value.report.failures[0].error.fields == ("things",)
+        assert baskets["a"] is mine
+        store.save_all(on_conflict="theirs")
+
+
+def test_merge_that_cannot_be_looked_at_is_told(tmp_path):
+    with Store(tmp_path / "s", on_conflict="merge") as store:
+        steps = store.register(manager())
+        steps.create(id="a")
+        store.save_all()
+        with Store(tmp_path / "s") as other:
+            theirs = other.register(manager())
+            other.load_all()
+            theirs.update("a", title="theirs")
+            other.save_all()
+        mine = steps.update("a", begins=1)
+        handle = steps.add_validator(raising)
+
+        with pytest.raises(SaveFailed) as raised:
+            store.save_all()
+
+        assert isinstance(raised.value.report.failures[0].error, ValidatorFailed)
+        assert steps["a"] is mine
+        handle.cancel()
+        store.save_all()
+        assert steps["a"] == Step("a", "theirs", 1)
 
 
 def test_records_of_others_are_taken_in_whatever_the_rules_say(tmp_path):
