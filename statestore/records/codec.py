@@ -78,6 +78,7 @@ class Codec(Generic[R]):
         self._extra = extra_field_of(record_class)
         self._is_plain: Test | None = None
         own = checked_types(types, name)
+        self._types = tuple(own.values())
         if own:
             plain, detailed = (made_converter(detailed=how, own=own) for how in (False, True))
         else:
@@ -97,6 +98,12 @@ class Codec(Generic[R]):
             if isinstance(error, StateStoreError):
                 raise
             raise NotARecordClass(name, f"its fields cannot be stored: {error}") from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as what it was made of: its code is made again."""
+        if self._types:
+            return Codec, (self.record_class, self._types)
+        return codec_of, (self.record_class,)
 
     def encode(self, record: R) -> dict[str, Any]:
         """Return a record as a document, its fields in the order of the class.

@@ -52,6 +52,11 @@ class FamilyCodec(Generic[R]):
         self._tags = {cls: tags_of(cls)[0] for cls in self._codecs}
         self.classes: frozenset[type[Any]] = frozenset(self._codecs)
         self.is_immutable = all(codec.is_immutable for codec in self._codecs.values())
+        self._made_of = (record_class, others, own)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as what it was made of: its code is made again."""
+        return FamilyCodec, self._made_of
 
     def encode(self, record: R) -> dict[str, Any]:
         """See `Codec.encode`."""

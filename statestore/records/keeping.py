@@ -104,6 +104,11 @@ class Keeper(Announced[R]):
         return (*(one.change.key.id for one in pending), *failed)
 
     @property
+    def codec(self) -> Codec[R] | FamilyCodec[R]:
+        """What turns the records into documents and back."""
+        return self._codec
+
+    @property
     def held(self) -> tuple[dict[str, R], dict[str, FrozenDict]]:
         """The live records by their ids, and their fields that the class has none for.
 

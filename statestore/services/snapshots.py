@@ -23,7 +23,8 @@ from statestore.managers.sessions import Session
 from statestore.managers.tasks import Task
 from statestore.models.documents import FrozenDict, dumps_checked
 from statestore.models.times import format_time
-from statestore.records.codec import codec_of
+from statestore.records.codec import Codec
+from statestore.records.families import FamilyCodec
 from statestore.records.scopes import scope_of
 
 DOCUMENT_VERSION = 1
@@ -57,6 +58,7 @@ class Snapshot:
     schemas: Mapping[str, int]
     records: Mapping[str, tuple[Any, ...]] = attrs.field(repr=False)
     _unknown: Mapping[str, Mapping[str, Mapping[str, Any]]] = attrs.field(eq=False, repr=False)
+    _codecs: Mapping[str, Codec[Any] | FamilyCodec[Any]] = attrs.field(eq=False, repr=False)
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -100,11 +102,8 @@ class Snapshot:
         return plain
 
     def _documents(self, kind: str) -> list[dict[str, Any]]:
-        unknown = self._unknown.get(kind, {})
-        return [
-            {**codec_of(type(one)).encode(one), **unknown.get(one.id, {})}
-            for one in self.records[kind]
-        ]
+        unknown, codec = self._unknown.get(kind, {}), self._codecs[kind]
+        return [{**codec.encode(one), **unknown.get(one.id, {})} for one in self.records[kind]]
 
 
 def take(engine: Engine, managers: Mapping[str, Manager[Any]]) -> Snapshot:
@@ -139,6 +138,7 @@ def take(engine: Engine, managers: Mapping[str, Manager[Any]]) -> Snapshot:
         metrics=SnapshotMetrics(**attrs.asdict(tasks), sessions=sessions),
         records=FrozenDict(records),
         unknown=FrozenDict(fields),
+        codecs=FrozenDict({kind: manager.codec for kind, manager in managers.items()}),
     )
 
 
@@ -161,7 +161,7 @@ def _at_once(
 
 
 def _own(manager: Manager[Any], record: Any) -> Any:
-    if codec_of(manager.record_class).is_immutable:
+    if manager.codec.is_immutable:
         return record
     try:
         return copy.deepcopy(record)

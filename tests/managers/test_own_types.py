@@ -137,6 +137,18 @@ def test_records_are_compared_by_identity_only_where_the_host_says_that_nothing_
         assert other.unsaved == ("a",)
 
 
+def test_what_is_handed_out_of_records_holds_what_is_stored():
+    with Store("memory:") as store:
+        manager = store.register(invoices())
+        manager.add(Invoice("a", Money("1", "EUR")))
+
+        (document,) = store.snapshot().document()["records"]["invoices"]
+
+        assert document["total"] == "1 EUR"
+        store.save_all()
+        assert document == store.raw("invoices/a")
+
+
 def test_growing_field_of_an_own_type_is_appended_to():
     @attrs.frozen
     class Log:

@@ -1,13 +1,17 @@
 """Subclasses: records of one kind that are of several classes."""
 
 import abc
+import pickle
 
 import attrs
+import orjson
 import pytest
 
 from statestore import Conflict, InvalidRecord, Manager, NotARecordClass, SaveFailed, Store
 from statestore.errors import StructureError
-from statestore.managers import Items, items_field, tagged
+from statestore.managers import Items, Session, items_field, tagged
+from statestore.records.families import FamilyCodec
+from statestore.records.misfit import Misfit
 
 
 @attrs.frozen
@@ -342,3 +346,38 @@ def test_subclass_that_can_change_in_place_is_seen_at_the_next_save(store):
     assert boards.unsaved == ("a",)
     store.save_all()
     assert store.raw("boards/a") == {"class": "Wide", "id": "a", "texts": [], "width": 5}
+
+
+# --- documents ------------------------------------------------------------------------
+
+
+@attrs.frozen
+class LateSession(Session):
+    """A class derived from one whose documents are read in columns."""
+
+
+def test_document_of_a_class_that_is_read_in_columns_is_read_so_with_its_name():
+    codec = FamilyCodec(Session, [LateSession])
+    session = Session(id="a", name="n")
+    document = orjson.loads(orjson.dumps(codec.encode(session)))
+
+    assert codec.read_exact(document) == session
+    assert codec.read_exact({**document, "class": "Other"}) is None
+    assert codec.read_exact({**document, "class": ["Session"]}) is None
+    assert codec.read_exact({key: document[key] for key in document if key != "class"}) is None
+
+
+def test_what_is_handed_out_of_records_says_of_which_class_they_are(store):
+    shapes = store.register(manager())
+    shapes.add(Circle("a", radius=2.0))
+    stored = {"class": "circle", "id": "a", "name": "", "radius": 2.0}
+
+    assert store.snapshot().document()["records"]["shapes"] == [stored]
+    assert pickle.loads(pickle.dumps(store.snapshot())).document()["records"]["shapes"] == [stored]
+
+
+def test_text_that_a_name_looks_like_is_not_the_name():
+    codec = FamilyCodec(Shape, [Circle])
+
+    with pytest.raises(Misfit, match=r"none of: Shape, circle at \$\.class"):
+        codec.decode({"class": None, "id": "a", "name": ""})

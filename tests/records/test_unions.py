@@ -3,12 +3,14 @@
 import attrs
 import orjson
 import pytest
+from hypothesis import strategies as st
 
 from statestore import ConfigurationError, EncodeError, Manager, NotARecordClass, Store
 from statestore.errors import StructureError
 from statestore.managers import FrozenDict, Items, extra_field, items_field, tagged
 from statestore.records.codec import Codec
 from statestore.records.misfit import Misfit
+from statestore.testing.strategies import for_each, texts
 
 SECRET = "s3cr3t"
 
@@ -63,6 +65,26 @@ def test_each_is_read_as_the_class_that_it_was():
     assert again == record
     assert [type(one) for one in again.pets] == [Cat, Dog]
     CODEC.check_round_trip(record, document)
+
+
+PETS = st.builds(Cat, texts(), st.integers(0, 99)) | st.builds(Dog, texts(), st.integers(0, 99))
+
+
+@for_each(
+    record=st.builds(
+        Owner,
+        st.just("1"),
+        PETS,
+        st.lists(PETS, max_size=3),
+        st.none() | PETS,
+        st.dictionaries(texts(), PETS | texts(), max_size=3),
+    )
+)
+def test_whatever_they_hold_they_come_back(record):
+    document = CODEC.encode(record)
+
+    CODEC.check_round_trip(record, document)
+    assert decoded(CODEC, document) == record
 
 
 def test_document_has_the_name_of_the_class_before_its_fields():
