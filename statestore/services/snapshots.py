@@ -23,8 +23,6 @@ from statestore.managers.sessions import Session
 from statestore.managers.tasks import Task
 from statestore.models.documents import FrozenDict, dumps_checked
 from statestore.models.times import format_time
-from statestore.records.codec import Codec
-from statestore.records.families import FamilyCodec
 from statestore.records.scopes import scope_of
 
 DOCUMENT_VERSION = 1
@@ -58,7 +56,7 @@ class Snapshot:
     schemas: Mapping[str, int]
     records: Mapping[str, tuple[Any, ...]] = attrs.field(repr=False)
     _unknown: Mapping[str, Mapping[str, Mapping[str, Any]]] = attrs.field(eq=False, repr=False)
-    _codecs: Mapping[str, Codec[Any] | FamilyCodec[Any]] = attrs.field(eq=False, repr=False)
+    _codecs: Mapping[str, Any] = attrs.field(eq=False, repr=False)
 
     @property
     def sessions(self) -> tuple[Session, ...]:
