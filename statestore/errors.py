@@ -168,6 +168,18 @@ class InvalidTransition(InvalidRecord):
         )
 
 
+class SessionActive(InvalidTransition):
+    """A session that is active cannot be deleted; nothing was changed."""
+
+    def __init__(self, kind: str, id: str, allowed: Iterable[str] = ()) -> None:
+        super().__init__(kind, id, "active", "deleted", allowed)
+        self.args = (kind, id, self.allowed)
+
+    def __str__(self) -> str:
+        name = _key(self.kind, str(self.id))
+        return f"{name} is active; pause it first, or delete it with force=True"
+
+
 class CircularReference(InvalidRecord):
     """Records would depend on themselves; nothing was changed. `path` are the ids of the circle."""
 
@@ -263,6 +275,22 @@ class ManagerInUse(StateStoreError):
 
     def __str__(self) -> str:
         return f"this manager of {self.kind!r} belongs to another store; make a new one for this"
+
+
+class ManagerMissing(StateStoreError, LookupError):
+    """An operation needs the manager of another kind, and there is none."""
+
+    exit_code = 2
+
+    def __init__(self, kind: str, wanted: str) -> None:
+        super().__init__(kind, wanted)
+        self.kind, self.wanted = kind, wanted
+
+    def __str__(self) -> str:
+        return (
+            f"the manager of {self.kind!r} needs a {self.wanted}, and has none; register one with "
+            f"the store: store.register({self.wanted}())"
+        )
 
 
 class MissingExtra(StateStoreError, ImportError):

@@ -70,6 +70,8 @@ EXAMPLES = [
         ["tasks/a is failed", "cannot become paused", "only ready, running"],
     ),
     (errors.InvalidTransition("tasks", "a", "done", "paused"), ["nothing else any more"]),
+    (errors.SessionActive("sessions", "a", ["paused"]), ["sessions/a", "pause it", "force=True"]),
+    (errors.ManagerMissing("sessions", "FocusManager"), ["'sessions'", "register(FocusManager())"]),
     (errors.CircularReference("tasks", "a", "parent_id", "aba"), ["parent_id", "a -> b -> a"]),
     (errors.ListenerFailed("tasks", "a", "updated", "KeyError"), ["'updated'", "KeyError", "made"]),
     (errors.DuplicateId("notes", "a"), ["notes/a", "replace()"]),

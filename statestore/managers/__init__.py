@@ -16,7 +16,15 @@ from statestore.managers.messages import (
     tool_use_part,
 )
 from statestore.managers.reports import Report, ReportManager
-from statestore.managers.sessions import Session, SessionManager, SessionMode, SessionStatus
+from statestore.managers.session_records import (
+    SESSION_TRANSITIONS,
+    Session,
+    SessionLimits,
+    SessionMode,
+    SessionStatus,
+)
+from statestore.managers.session_statistics import SessionStatistics
+from statestore.managers.sessions import SessionManager
 from statestore.managers.task_types import TASK_TYPES, TYPE_ALIASES, detect_type, type_named
 from statestore.managers.tasks import Progress, Task, TaskManager, TaskStatus
 from statestore.models.documents import FrozenDict
@@ -28,6 +36,7 @@ from statestore.records.tags import tagged
 from statestore.records.validating import View
 
 __all__ = [
+    "SESSION_TRANSITIONS",
     "TASK_TYPES",
     "TYPE_ALIASES",
     "Conversation",
@@ -49,9 +58,11 @@ __all__ = [
     "Report",
     "ReportManager",
     "Session",
+    "SessionLimits",
     "SessionLog",
     "SessionManager",
     "SessionMode",
+    "SessionStatistics",
     "SessionStatus",
     "Task",
     "TaskManager",

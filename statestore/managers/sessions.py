@@ -1,83 +1,33 @@
-"""Sessions: spans of work of an agent on a project."""
+"""The manager of sessions: spans of work of an agent on a project."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-import attrs
-
-from statestore.managers.domain import DomainManager
-from statestore.models.documents import FrozenDict
-from statestore.records.columns import read_in_columns
-from statestore.records.fields import (
-    choice_field,
-    extra_field,
-    id_field,
-    mapping_field,
-    number_field,
-    text_field,
-    texts_field,
-    time_field,
+from statestore.errors import InvalidRecord
+from statestore.managers.faults import named, too_long
+from statestore.managers.focus import FocusManager
+from statestore.managers.session_chains import SessionChains
+from statestore.managers.session_details import SessionDetails
+from statestore.managers.session_queries import SessionQueries
+from statestore.managers.session_records import (
+    MAX_LENGTHS,
+    Session,
+    SessionLimits,
+    SessionMode,
+    SessionStatus,
 )
 from statestore.records.ids import new_id
 from statestore.records.sharing import Merge
 
 
-class SessionMode(StrEnum):
-    """What a session is for."""
+class SessionManager(SessionChains, SessionQueries, SessionDetails):
+    """The sessions of a store, in `sessions/`.
 
-    PLANNING = "planning"
-    BUILDING = "building"
-    TESTING = "testing"
-    REFACTORING = "refactoring"
-    DEBUGGING = "debugging"
-    DEPLOYMENT = "deployment"
-
-
-class SessionStatus(StrEnum):
-    """Where a session stands. A new one is paused until it is started."""
-
-    PAUSED = "paused"
-    ACTIVE = "active"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-
-@read_in_columns
-@attrs.frozen
-class Session:
-    """A span of work of an agent on a project.
-
-    `duration_s` is the time that it was active before `started_at`, in seconds; `started_at` is the
-    beginning of the present active span. Times are aware, in UTC.
+    Every operation takes an id or a session, and returns the session as it is after it.
     """
-
-    id: str = id_field()
-    project_id: str = text_field()
-    name: str = text_field()
-    description: str = text_field()
-    mode: SessionMode = choice_field(SessionMode, SessionMode.BUILDING)
-    status: SessionStatus = choice_field(SessionStatus, SessionStatus.PAUSED)
-    agent: str | None = text_field(None)
-    focus_chain_id: str | None = text_field(None)
-    resumed_from: str | None = text_field(None)
-    failure_reason: str | None = text_field(None)
-    tags: tuple[str, ...] = texts_field()
-    context: FrozenDict = mapping_field()
-    metadata: FrozenDict = mapping_field()
-    created_at: datetime = time_field()
-    updated_at: datetime = time_field()
-    started_at: datetime | None = time_field(optional=True)
-    ended_at: datetime | None = time_field(optional=True)
-    duration_s: float = number_field(0.0, low=0.0)
-    extra: FrozenDict = extra_field()
-
-
-class SessionManager(DomainManager[Session]):
-    """The sessions of a store, in `sessions/`."""
 
     def __init__(
         self,
@@ -85,9 +35,20 @@ class SessionManager(DomainManager[Session]):
         clock: Callable[[], datetime] | None = None,
         make_id: Callable[[], str] = new_id,
         merge: Merge[Session] | None = None,
+        limits: SessionLimits | None = None,
+        chains: FocusManager | None = None,
     ) -> None:
-        """See `Manager`."""
+        """See `Manager`.
+
+        Args:
+            limits: how much is kept; by default everything.
+            chains: where the focus chains of sessions are; by default in the manager of "focus" of
+                the same store.
+        """
         super().__init__("sessions", Session, clock=clock, make_id=make_id, merge=merge)
+        self._own_chains = chains
+        if limits is not None:
+            self._own_limits = limits
 
     def create(
         self,
@@ -102,23 +63,49 @@ class SessionManager(DomainManager[Session]):
         id: str | None = None,
         **fields: Any,
     ) -> Session:
-        """Add a session and return it. It begins paused. See `Manager.create`."""
-        return super().create(
-            id=id,
-            project_id=project_id,
-            name=name,
-            description=description,
-            mode=mode,
-            context=context,
-            metadata=metadata,
-            tags=tags,
-            **fields,
-        )
+        """Add a session and return it. It begins paused. See `Manager.create`.
 
-    @property
-    def active(self) -> Session | None:
-        """The session whose status is active; of several the one that was started last."""
-        running = [one for one in self.all() if one.status is SessionStatus.ACTIVE]
-        return max(
-            running, key=lambda one: (one.started_at or one.created_at, one.id), default=None
-        )
+        Raises:
+            InvalidRecord: a field does not take its value: `field` names it, and `allowed` the
+                values of a mode or status; or a name, project, agent or tag is longer than 1,000
+                characters.
+            DuplicateId, InvalidId: as they say.
+        """
+        if not isinstance(tags, str) and isinstance(tags, Iterable):
+            tags = tuple(tags)
+        given = {
+            "project_id": project_id,
+            "name": name,
+            "description": description,
+            "mode": mode,
+            "context": context,
+            "metadata": metadata,
+            "tags": tags,
+            **fields,
+        }
+        fault = too_long(given, MAX_LENGTHS)
+        if fault is not None:
+            raise InvalidRecord(self.kind, id, fault[1], field=fault[0])
+        if given.get("status") == SessionStatus.ACTIVE:
+            now = self._clock()
+            begun = {"created_at": now, "started_at": now, "alive_at": now, "run": self._run}
+            given = {**begun, **given}
+        try:
+            return super().create(id=id, **given)
+        except InvalidRecord as error:
+            raise named(error, Session, given) from error
+
+    def validate(self, id: str | Session) -> Session:
+        """Return a session that says what it is for: it has a project and a name.
+
+        All else that a session must have, its class makes sure of.
+
+        Raises:
+            RecordNotFound: there is none.
+            InvalidRecord: `field` is empty.
+        """
+        session = self[id]
+        for field in ("project_id", "name"):
+            if not getattr(session, field):
+                raise InvalidRecord(self.kind, session.id, f"{field} is empty", field=field)
+        return session

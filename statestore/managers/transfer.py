@@ -67,11 +67,14 @@ class Transfer(Changer[R]):
         def make(current: R | None) -> R:
             if current is not None and not replace:
                 raise DuplicateId(self.kind, record.id)
-            new = self._received(record, current)
-            self._check(new, record.id)
             # The same once more is no change.
-            made.append(current if current is not None and new == current else new)
-            return made[-1]
+            if current is not None and record == current:
+                new = current
+            else:
+                new = self._received(record, current)
+            self._check(new, record.id)
+            made.append(new)
+            return new
 
         self._change(record.id, make, anew=True)
         return made[-1]

@@ -20,7 +20,8 @@ from statestore.errors import (
     UnknownTranscript,
 )
 from statestore.managers.conversations import Conversation, ConversationManager
-from statestore.managers.sessions import Session, SessionManager
+from statestore.managers.session_records import Session
+from statestore.managers.sessions import SessionManager
 from statestore.models.documents import check_document, freeze_mapping
 from statestore.models.reports import Failure, ImportReport
 from statestore.records.codec import Codec

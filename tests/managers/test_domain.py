@@ -440,7 +440,7 @@ def test_of_several_active_sessions_the_last_one_started_is_meant():
     assert sessions.active is sessions["b"]
     sessions.update("b", status="paused")
     assert sessions.active is sessions["a"]
-    sessions.delete("a")
+    sessions.delete("a", force=True)
     assert sessions.active is None
 
 

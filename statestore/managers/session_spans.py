@@ -1,0 +1,106 @@
+"""How long a session was active: what each change of its status does to its times.
+
+Time counts while a session is active and the opening of the store that started it goes on. A
+process can die without a word; then nobody knows when, but that it was not before its last sign of
+life. So a span that another opening began is taken to last until that, and what lies between the
+two openings counts for nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from statestore.managers.session_records import Session, SessionStatus
+
+_DRIFT: Final = timedelta(seconds=1)
+"""`updated_at` is a microsecond ahead of a clock that stands still, for each change. Only a clock
+that is further behind it than this was set back."""
+
+
+def moment(session: Session, now: datetime) -> datetime:
+    """Return the present as a session knows it: not before its last change, if the clock went back.
+
+    Args:
+        now: what the clock says.
+    """
+    return now if now >= session.updated_at - _DRIFT else session.updated_at
+
+
+def span_s(session: Session, at: datetime, run: str) -> float:
+    """Return how long the present span of a session lasts, in seconds; 0.0 if it is not active.
+
+    Args:
+        at: until when, if this opening began it.
+        run: which opening this is.
+    """
+    if not session.is_active or session.started_at is None:
+        return 0.0
+    return _between_s(session.started_at, at if session.run == run else _last_sign(session))
+
+
+def active_s(session: Session, now: datetime, run: str) -> float:
+    """Return how long a session was active up to now, in seconds.
+
+    Of a span that another opening began only what lies before its last sign of life is counted,
+    whether that opening has ended or not.
+    """
+    return _total_s(session, moment(session, now), run)
+
+
+def accounted(before: Session, after: Session, now: datetime, run: str) -> dict[str, Any]:
+    """Return what is to be changed of the times in `after`, so that they say what happened.
+
+    Fields that whoever made `after` has set himself stay as he has set them.
+
+    Args:
+        before: what `after` follows.
+        now: what the clock says.
+        run: the opening of the store that makes the change; "" without a store.
+    """
+    at = moment(before, min(now, after.updated_at))
+    changes: dict[str, Any] = {}
+    if after.is_active and not before.is_active:
+        changes |= {"run": run, "alive_at": at, "started_at": at, "ended_at": None}
+    elif before.is_active and not after.is_active:
+        changes |= {"run": None, "alive_at": None, "duration_s": _total_s(before, at, run)}
+    elif after.is_active and after.run == run:
+        changes["alive_at"] = at
+        if before.run != run:  # it takes it over
+            changes |= {"started_at": at, "duration_s": _total_s(before, at, run)}
+    elif after.is_active and after.alive_at is None:
+        changes["alive_at"] = _last_sign(before)  # what others do to it is no sign of life
+    if after.has_ended and not before.has_ended:
+        changes["ended_at"] = at
+    own = ("started_at", "ended_at", "duration_s")
+    said = {name for name in own if getattr(after, name) != getattr(before, name)}
+    return {name: value for name, value in changes.items() if name not in said}
+
+
+def halted(session: Session) -> dict[str, Any]:
+    """Return what makes a paused session of an active one that nobody here works on."""
+    last = _last_sign(session)
+    spent_s = _between_s(session.started_at or last, last)
+    return {
+        "status": SessionStatus.PAUSED,
+        "run": None,
+        "alive_at": None,
+        "duration_s": _exact(session.duration_s + spent_s),
+    }
+
+
+def _last_sign(session: Session) -> datetime:
+    return session.alive_at or session.updated_at
+
+
+def _between_s(start: datetime, end: datetime) -> float:
+    return max(0.0, (end - start).total_seconds())
+
+
+def _total_s(session: Session, at: datetime, run: str) -> float:
+    return _exact(session.duration_s + span_s(session, at, run))
+
+
+def _exact(seconds: float) -> float:
+    """Return seconds as exactly as times are: to the microsecond."""
+    return round(seconds, 6)
