@@ -11,7 +11,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import attrs
+
 from statestore.managers.session_records import Session, SessionStatus
+from statestore.records.merging import merged
 
 _DRIFT: Final = timedelta(seconds=1)
 """`updated_at` is a microsecond ahead of a clock that stands still, for each change. Only a clock
@@ -87,6 +90,25 @@ def halted(session: Session) -> dict[str, Any]:
         "alive_at": None,
         "duration_s": _exact(session.duration_s + spent_s),
     }
+
+
+def merged_sessions(base: Session | None, mine: Session, theirs: Session) -> Session:
+    """Return a session with the changes of two: see `merged`. A sign of life contradicts nothing.
+
+    Raises:
+        Unmergeable: both have changed the same thing in different ways.
+    """
+    if base is not None:
+        changed_here, changed_there = _span(mine) != _span(base), _span(theirs) != _span(base)
+        if changed_there and not changed_here:
+            mine = attrs.evolve(mine, alive_at=theirs.alive_at)
+        elif changed_here and not changed_there:
+            theirs = attrs.evolve(theirs, alive_at=mine.alive_at)
+    return merged(base, mine, theirs)
+
+
+def _span(session: Session) -> tuple[object, ...]:
+    return session.status, session.run, session.started_at
 
 
 def _last_sign(session: Session) -> datetime:

@@ -19,6 +19,7 @@ from statestore.managers.session_records import (
     SessionMode,
     SessionStatus,
 )
+from statestore.managers.session_spans import merged_sessions
 from statestore.records.ids import new_id
 from statestore.records.sharing import Merge
 
@@ -45,7 +46,9 @@ class SessionManager(SessionChains, SessionQueries, SessionDetails):
             chains: where the focus chains of sessions are; by default in the manager of "focus" of
                 the same store.
         """
-        super().__init__("sessions", Session, clock=clock, make_id=make_id, merge=merge)
+        super().__init__(
+            "sessions", Session, clock=clock, make_id=make_id, merge=merge or merged_sessions
+        )
         self._own_chains = chains
         if limits is not None:
             self._own_limits = limits
