@@ -15,7 +15,7 @@ from statestore.managers.session_records import (
     SessionLimits,
     SessionStatus,
 )
-from statestore.managers.session_spans import accounted, active_s, halted
+from statestore.managers.session_spans import accounted, active_s, halted, left_alone
 from statestore.models.managed import Owner
 from statestore.records.announcing import Told
 from statestore.records.drafts import Draft
@@ -240,12 +240,11 @@ class SessionLifecycle(Limited[Session, SessionLimits]):
 
     def _received(self, record: Session, current: Session | None) -> Session:
         received = super()._received(record, current)
-        if not received.is_active:
+        if not record.is_active:
             return received
-        if any(one.is_active and one.id != received.id for one in self.all()):
-            return self._evolver.evolve(received, halted(received))
-        # What was exported by this very opening may have rested since.
-        return self._evolver.evolve(received, {"run": None})
+        if any(one.is_active and one.id != record.id for one in self.all()):
+            return self._evolver.evolve(received, halted(record))
+        return self._evolver.evolve(received, left_alone(record))
 
     def _events_of(self, before: Session | None, after: Session | None) -> Iterable[Told]:
         if after is None:

@@ -92,6 +92,14 @@ def halted(session: Session) -> dict[str, Any]:
     }
 
 
+def left_alone(session: Session) -> dict[str, Any]:
+    """Return what makes an active session one that nobody here works on, and that stays active.
+
+    Whoever exported it may be this very opening: it may have rested since.
+    """
+    return {"run": None, "alive_at": _last_sign(session)}
+
+
 def merged_sessions(base: Session | None, mine: Session, theirs: Session) -> Session:
     """Return a session with the changes of two: see `merged`. A sign of life contradicts nothing.
 
