@@ -7,7 +7,7 @@ from statistics import fmean
 
 import attrs
 
-from statestore.managers.sessions import Session, SessionStatus
+from statestore.managers.session_records import Session, SessionStatus
 from statestore.managers.tasks import Task, TaskStatus
 
 TERMINAL = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED})

@@ -227,7 +227,7 @@ class SessionLifecycle(Limited[Session, SessionLimits]):
         try:
             return super()._evolved(current, **changes)
         except InvalidRecord as error:
-            raise named(error, Session, changes) from error
+            raise named(error, Session, changes) from error.__cause__
 
     def _succeed(self, current: Session, new: Session) -> Session:
         if new is current:

@@ -96,7 +96,7 @@ class SessionManager(SessionChains, SessionQueries, SessionDetails):
         try:
             return super().create(id=id, **given)
         except InvalidRecord as error:
-            raise named(error, Session, given) from error
+            raise named(error, Session, given) from error.__cause__
 
     def validate(self, id: str | Session) -> Session:
         """Return a session that says what it is for: it has a project and a name.

@@ -19,7 +19,7 @@ from statestore.managers.metrics import (
     session_metrics,
     task_metrics,
 )
-from statestore.managers.sessions import Session
+from statestore.managers.session_records import Session
 from statestore.managers.tasks import Task
 from statestore.models.documents import FrozenDict, dumps_checked
 from statestore.models.times import format_time
