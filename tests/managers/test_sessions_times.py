@@ -1,5 +1,6 @@
 """How long a session was active: through openings that end, die and run beside each other."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -369,3 +370,32 @@ def test_a_clock_that_is_set_back_never_makes_time_negative_nor_counts_a_rest(st
         assert before <= stored <= most + 0.001
         assert sessions.duration_s("a") >= stored
         before = stored
+
+
+@pytest.mark.parametrize("autosave", ["manual", "on-change"])
+def test_of_sessions_that_threads_start_at_once_one_is_active(tmp_path, autosave):
+    ids = [f"s{number}" for number in range(8)]
+    with Store(tmp_path, autosave=autosave) as store:
+        sessions = store.register(SessionManager())
+        for id in ids:
+            sessions.create(id=id)
+        together = threading.Barrier(len(ids))
+        seen = []
+
+        def start(id):
+            together.wait()
+            sessions.start(id)
+            seen.append(sum(one.is_active for one in sessions))
+
+        threads = [threading.Thread(target=start, args=(id,)) for id in ids]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert seen == [1] * len(ids)
+        kept = {one.id: one for one in sessions}
+    with Store(tmp_path) as store:
+        again = store.register(SessionManager())
+        store.load_all(strict=True)
+        assert {one.id: one for one in again} == kept
