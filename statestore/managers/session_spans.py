@@ -8,26 +8,13 @@ two openings counts for nothing.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
 import attrs
 
 from statestore.managers.session_records import Session, SessionStatus
 from statestore.records.merging import merged
-
-_DRIFT: Final = timedelta(seconds=1)
-"""`updated_at` is a microsecond ahead of a clock that stands still, for each change. Only a clock
-that is further behind it than this was set back."""
-
-
-def moment(session: Session, now: datetime) -> datetime:
-    """Return the present as a session knows it: not before its last change, if the clock went back.
-
-    Args:
-        now: what the clock says.
-    """
-    return now if now >= session.updated_at - _DRIFT else session.updated_at
 
 
 def span_s(session: Session, at: datetime, run: str) -> float:
@@ -39,7 +26,10 @@ def span_s(session: Session, at: datetime, run: str) -> float:
     """
     if not session.is_active or session.started_at is None:
         return 0.0
-    return _between_s(session.started_at, at if session.run == run else _last_sign(session))
+    end = _last_sign(session)
+    if session.run == run:
+        end = at if session.alive_at is None else max(at, end)  # the clock may have gone back
+    return _between_s(session.started_at, end)
 
 
 def active_s(session: Session, now: datetime, run: str) -> float:
@@ -48,7 +38,7 @@ def active_s(session: Session, now: datetime, run: str) -> float:
     Of a span that another opening began only what lies before its last sign of life is counted,
     whether that opening has ended or not.
     """
-    return _total_s(session, moment(session, now), run)
+    return _total_s(session, now, run)
 
 
 def accounted(before: Session, after: Session, now: datetime, run: str) -> dict[str, Any]:
@@ -61,14 +51,14 @@ def accounted(before: Session, after: Session, now: datetime, run: str) -> dict[
         now: what the clock says.
         run: the opening of the store that makes the change; "" without a store.
     """
-    at = moment(before, min(now, after.updated_at))
+    at = min(now, after.updated_at)  # which was read from the clock a moment before
     changes: dict[str, Any] = {}
     if after.is_active and not before.is_active:
         changes |= {"run": run, "alive_at": at, "started_at": at, "ended_at": None}
     elif before.is_active and not after.is_active:
         changes |= {"run": None, "alive_at": None, "duration_s": _total_s(before, at, run)}
     elif after.is_active and after.run == run:
-        changes["alive_at"] = at
+        changes["alive_at"] = at if before.run != run else max(at, _last_sign(before))
         if before.run != run:  # it takes it over
             changes |= {"started_at": at, "duration_s": _total_s(before, at, run)}
     elif after.is_active and after.alive_at is None:

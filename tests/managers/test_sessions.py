@@ -384,8 +384,10 @@ def test_figures_of_nothing():
 
 
 def ended(sessions, clock, *names):
-    for number, id in enumerate(names):
+    for id in reversed(names):
         sessions.create(id=id)
+        clock.forward(1)
+    for number, id in enumerate(names):
         (sessions.fail if number % 2 else sessions.complete)(id)
         clock.forward(1)
 
@@ -406,7 +408,7 @@ def test_those_that_ended_first_go_when_another_ends(clock):
 
     ended(sessions, clock, "d", "c", "b", "a")
 
-    assert ids(sessions) == ["rests", "runs", "b", "a"]
+    assert ids(sessions) == ["rests", "runs", "a", "b"]
 
 
 def test_a_failed_one_stays_as_long_as_a_completed_one(sessions, clock):
@@ -501,6 +503,22 @@ def test_a_chain_that_is_gone_is_made_anew(store):
 
     assert sessions.focus_chain("a").focuses == ()
     assert "session-a" in chains
+
+
+def test_a_chain_that_another_thread_makes_meanwhile_is_the_one():
+    class Late(FocusManager):
+        def get(self, id, default=None):
+            if not len(self):
+                self.create("by the other", id=id)
+                return None
+            return super().get(id, default)
+
+    chains = Late()
+    sessions = SessionManager(chains=chains)
+    sessions.create(id="a")
+
+    assert sessions.focus_chain("a").name == "by the other"
+    assert sessions["a"].focus_chain_id == "session-a"
 
 
 def test_a_manager_without_a_store_is_given_the_chains():
@@ -676,3 +694,15 @@ def test_all_sessions_are_removed_whatever_their_status(store):
     assert sessions.delete_all() == 1
     assert store.save_all().deleted == 1
     assert sessions.active is None
+
+
+@pytest.mark.parametrize("end", ["complete", "fail"])
+def test_a_session_that_has_ended_is_exported_with_all_its_fields(sessions, clock, end):
+    worked_on(sessions, clock, "a", 10, tags=["x"], context={"k": [1]}, agent="me")
+    gone = getattr(sessions, end)("a")
+    there = SessionManager()
+
+    copy = there.import_document(json.loads(json.dumps(sessions.export_document("a"))))
+
+    assert copy == gone
+    assert (copy.ended_at, copy.duration_s) == (clock.now, 10.0)

@@ -1,9 +1,9 @@
 """How long a session was active: through openings that end, die and run beside each other."""
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 
-import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,23 +151,45 @@ def test_what_a_later_run_does_to_an_active_session_is_no_sign_of_life_of_it(ope
     assert sessions.pause("a").duration_s == 60.0
 
 
-def test_a_file_that_knows_no_sign_of_life_counts_up_to_its_last_change(open_store, clock):
+def test_a_file_that_knows_no_sign_of_life_counts_up_to_its_last_change(
+    open_store, clock, tmp_path
+):
     store, sessions = open_store()
-    old = sessions.create(id="a")
-    ended = clock.now + timedelta(seconds=60)
-    sessions.replace(attrs.evolve(old, status="active", started_at=clock.now, updated_at=ended))
-    document = sessions.export_document("a")
-    for name in ("run", "alive_at"):
-        del document["data"][name]
+    sessions.create(id="a")
+    sessions.start("a")
+    clock.forward(60)
+    sessions.add_tag("a", "x")
     store.close()
+    [file] = (tmp_path / "state" / "sessions").glob("a.*")
+    content = json.loads(file.read_text())
+    for name in ("run", "alive_at"):
+        del content["data"][name]
+    file.write_text(json.dumps(content))
 
     clock.forward(86_400)
     store, sessions = open_store()
-    sessions.import_document(document, replace=True)
     sessions.add_tag("a", "seen")
     clock.forward(500)
-
+    store.save_all()
     assert sessions.pause("a").duration_s == 60.0
+    copy = sessions.import_document(content, id="b")
+
+    assert sessions.pause(copy).duration_s == 60.0
+
+
+def test_a_file_that_took_the_place_of_a_newer_state_counts_up_to_its_own_last_change(
+    sessions, clock
+):
+    sessions.create(id="a", status="active")
+    document = sessions.export_document("a")
+    del document["data"]["alive_at"]
+    clock.forward(1000)
+    sessions.add_tag("a", "newer")
+
+    back = sessions.import_document(document, replace=True)
+
+    assert back.updated_at > clock.now
+    assert sessions.pause("a").duration_s == 0.0
 
 
 def test_what_is_lost_with_a_process_is_not_active(open_store, clock):
@@ -328,6 +350,51 @@ def test_fields_that_a_host_sets_itself_stay_as_it_has_set_them(sessions, clock)
     done = sessions.update("a", status="completed", duration_s=7.0, ended_at=MOMENT)
 
     assert (done.duration_s, done.ended_at) == (7.0, MOMENT)
+
+
+def test_a_span_that_begins_in_the_future_lasts_no_time(sessions, clock):
+    sessions.create(id="a")
+    sessions.update("a", status="active", started_at=MOMENT + timedelta(hours=1))
+
+    assert sessions.duration_s("a") == 0.0
+    assert sessions.pause("a").duration_s == 0.0
+
+
+def test_a_clock_that_is_set_back_takes_nothing_from_what_is_known(sessions, clock):
+    sessions.create(id="a")
+    sessions.start("a")
+    clock.forward(100)
+    sessions.touch("a")
+    clock.forward(-5000)
+    sessions.add_tag("a", "x")
+
+    assert sessions.duration_s("a") == 100.0
+    assert sessions.pause("a").duration_s == 100.0
+    sessions.start("a")
+    clock.forward(7)
+    assert sessions.pause("a").duration_s == 107.0
+
+
+def test_all_times_of_one_change_are_the_same(sessions, clock):
+    def ticking():
+        clock.forward(0.001)
+        return clock.now
+
+    sessions = SessionManager(clock=ticking)
+    sessions.create(id="a")
+
+    started = sessions.start("a")
+    assert started.started_at == started.alive_at == started.updated_at
+    done = sessions.complete("a")
+
+    assert done.ended_at == done.updated_at
+    assert done.duration_s == (done.ended_at - started.started_at).total_seconds()
+
+
+def test_what_is_started_has_not_ended(sessions):
+    sessions.create(id="a", ended_at=MOMENT)  # as imports of transcripts make them
+
+    assert sessions.start("a").ended_at is None
 
 
 def test_a_session_may_be_created_active(sessions, clock):

@@ -3,6 +3,7 @@
 import copy
 import json
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 import attrs
 import pytest
@@ -116,6 +117,14 @@ def test_the_content_of_a_record_file_is_a_document_too(tmp_path):
     content = json.loads((tmp_path / "sessions" / f"{record.id}.json").read_text())
 
     assert SessionManager().import_document(content) == record
+
+
+def test_a_document_may_be_any_mapping():
+    manager = SessionManager()
+    document = manager.export_document(manager.create(id="a"))
+    document["data"] = MappingProxyType(document["data"])
+
+    assert manager.import_document(MappingProxyType(document), id="b").id == "b"
 
 
 def test_an_export_is_a_copy():
