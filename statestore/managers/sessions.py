@@ -36,22 +36,26 @@ class SessionManager(SessionChains, SessionQueries, SessionDetails):
         clock: Callable[[], datetime] | None = None,
         make_id: Callable[[], str] = new_id,
         merge: Merge[Session] | None = None,
-        limits: SessionLimits | None = None,
+        limits: SessionLimits | Mapping[str, Any] | None = None,
         chains: FocusManager | None = None,
     ) -> None:
         """See `Manager`.
 
         Args:
-            limits: how much is kept; by default everything.
+            limits: how much is kept, for this process: see `Limited`. By default what the store
+                remembers, and else everything.
             chains: where the focus chains of sessions are; by default in the manager of "focus" of
                 the same store.
         """
         super().__init__(
-            "sessions", Session, clock=clock, make_id=make_id, merge=merge or merged_sessions
+            "sessions",
+            Session,
+            clock=clock,
+            make_id=make_id,
+            merge=merge or merged_sessions,
+            limits=limits,
         )
         self._own_chains = chains
-        if limits is not None:
-            self._own_limits = limits
 
     def create(
         self,

@@ -49,7 +49,6 @@ class Known:
 
 class SessionMachine(RuleBasedStateMachine):
     autosave = "manual"
-    most = 2
 
     def __init__(self):
         super().__init__()
@@ -59,15 +58,15 @@ class SessionMachine(RuleBasedStateMachine):
         self.run = 0
         self.live, self.stored = {}, {}
         self.chains, self.stored_chains = {}, {}
+        self.most = self.stored_most = None
+        self.written_limit = False
         self.written, self.written_chains = set(), set()
         self.open()
 
     def open(self):
         self.run += 1
         self.store = Store(self.folder, autosave=self.autosave)
-        self.sessions = self.store.register(
-            SessionManager(clock=self.clock, limits=SessionLimits(max_history=self.most))
-        )
+        self.sessions = self.store.register(SessionManager(clock=self.clock))
         self.focus = self.store.register(FocusManager(clock=self.clock))
         self.store.load_all(strict=True)
 
@@ -92,6 +91,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     def note_saved(self):
         self.stored, self.stored_chains = copy.deepcopy(self.live), dict(self.chains)
+        self.stored_most = self.most
 
     def change(self, id):
         """Note that an operation has changed a session: a sign of life, if it is of this run."""
@@ -116,6 +116,8 @@ class SessionMachine(RuleBasedStateMachine):
         self.change(id)
 
     def trim(self):
+        if self.most is None:
+            return
         ended = [(one.ended, id) for id, one in self.live.items() if one.ended is not None]
         for _, id in sorted(ended)[: max(0, len(ended) - self.most)]:
             self.drop(id)
@@ -252,6 +254,15 @@ class SessionMachine(RuleBasedStateMachine):
             self.live[id].chain = chain.id
             self.change(id)
 
+    def do_limit(self, id, _):
+        self.most = "aBc".index(id[0])
+        self.sessions.set_limits(max_history=self.most)
+        self.written_limit = True
+
+    def do_trim(self, _, __):
+        self.sessions.trim()
+        self.trim()
+
     def do_carry_back(self, id, _):
         """An import of what was just exported changes nothing."""
         if id in self.live:
@@ -301,15 +312,18 @@ class SessionMachine(RuleBasedStateMachine):
     )
     def transact(self, steps, fails):
         live, chains = copy.deepcopy(self.live), dict(self.chains)
-        self.written, self.written_chains = set(), set()
+        self.written, self.written_chains, self.written_limit = set(), set(), False
+        most = self.most
         with contextlib.suppress(ZeroDivisionError), self.store.transaction():
             for operation, id, text in steps:
                 getattr(self, operation)(id, text)
             if fails:
                 raise ZeroDivisionError
         if fails:
-            self.live, self.chains = live, chains
+            self.live, self.chains, self.most = live, chains, most
             return
+        if self.written_limit:
+            self.stored_most = self.most
         self.note_written(self.stored, self.live, self.written)
         self.note_written(self.stored_chains, self.chains, self.written_chains)
 
@@ -335,12 +349,14 @@ class SessionMachine(RuleBasedStateMachine):
     def lose_and_open(self):
         self.kill_store()
         self.live, self.chains = copy.deepcopy(self.stored), dict(self.stored_chains)
+        self.most = self.stored_most
         self.open()
 
     @rule()
     def load_again(self):
         self.store.load_all(discard=True)
         self.live, self.chains = copy.deepcopy(self.stored), dict(self.stored_chains)
+        self.most = self.stored_most
 
     # --- what is to be seen -----------------------------------------------------------
 
@@ -382,6 +398,7 @@ class SessionMachine(RuleBasedStateMachine):
             assert {one.id for one in self.sessions.by_tag(tag)} == {
                 id for id, one in self.live.items() if tag in one.tags
             }
+        assert self.sessions.limits == SessionLimits(max_history=self.most)
         figures = self.sessions.statistics()
         assert figures.total == len(self.live)
         assert round(figures.active_s * 1_000_000) == sum(self.spent(id) for id in self.live)
@@ -392,7 +409,7 @@ class DurableSessionMachine(SessionMachine):
 
 
 BOUNDED = settings(
-    max_examples=30,
+    max_examples=40,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
