@@ -22,6 +22,7 @@ from statestore.managers.session_records import (
     SessionLimits,
     SessionMode,
     SessionStatus,
+    wants_project_and_name,
 )
 from statestore.managers.session_statistics import SessionStatistics
 from statestore.managers.sessions import SessionManager
@@ -79,4 +80,5 @@ __all__ = [
     "tool_result_part",
     "tool_use_part",
     "type_named",
+    "wants_project_and_name",
 ]

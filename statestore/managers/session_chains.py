@@ -6,6 +6,7 @@ from statestore.errors import DuplicateId, ManagerMissing
 from statestore.managers.focus import FocusChain, FocusManager
 from statestore.managers.session_lifecycle import SessionLifecycle
 from statestore.managers.session_records import Session
+from statestore.models.keys import check_id
 
 
 class SessionChains(SessionLifecycle):
@@ -27,16 +28,17 @@ class SessionChains(SessionLifecycle):
         """
         session = self[id]
         chains = self._chains()
-        chain_id = _chain_id(session)
-        chain = chains.get(chain_id)
-        if chain is None:
-            try:
-                chain = chains.create(session.name, id=chain_id, session_id=session.id)
-            except DuplicateId:  # another thread has made it
-                chain = chains[chain_id]
+        chain_id = check_id(_chain_id(session))
         if session.focus_chain_id is None:
+            # First, as a name without a chain does no harm: it is made when it is asked for.
             self._modify(session, lambda current: self._naming(current, chain_id))
-        return chain
+        chain = chains.get(chain_id)
+        if chain is not None:
+            return chain
+        try:
+            return chains.create(session.name, id=chain_id, session_id=session.id)
+        except DuplicateId:  # another thread has made it
+            return chains[chain_id]
 
     def delete(
         self, id: str | Session, *, force: bool = False, with_chain: bool = False

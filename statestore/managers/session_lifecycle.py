@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Set
 from typing import Any, ClassVar
 
 from statestore.errors import InvalidRecord, InvalidTransition, SessionActive
-from statestore.managers.faults import named, too_long
 from statestore.managers.limits import Limited
 from statestore.managers.session_records import (
-    MAX_LENGTHS,
     SESSION_TRANSITIONS,
     Session,
     SessionLimits,
     SessionStatus,
+    too_long,
 )
 from statestore.managers.session_spans import accounted, active_s, halted, left_alone
 from statestore.models.managed import Owner
@@ -221,13 +220,10 @@ class SessionLifecycle(Limited[Session, SessionLimits]):
             raise SessionActive(self.kind, current.id, known)
 
     def _evolved(self, current: Session, **changes: Any) -> Session:
-        fault = too_long(changes, MAX_LENGTHS)
+        fault = too_long(changes)
         if fault is not None:
             raise InvalidRecord(self.kind, current.id, fault[1], field=fault[0])
-        try:
-            return super()._evolved(current, **changes)
-        except InvalidRecord as error:
-            raise named(error, Session, changes) from error.__cause__
+        return super()._evolved(current, **changes)
 
     def _succeed(self, current: Session, new: Session) -> Session:
         if new is current:

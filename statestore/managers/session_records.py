@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
 from statestore.models.documents import FrozenDict
+from statestore.models.problems import Problem
 from statestore.records.columns import read_in_columns
 from statestore.records.fields import (
     choice_field,
@@ -23,6 +24,7 @@ from statestore.records.fields import (
     texts_field,
     time_field,
 )
+from statestore.records.validating import View
 
 
 class SessionMode(StrEnum):
@@ -129,3 +131,25 @@ class SessionLimits:
     """
 
     max_history: int | None = integer_field(None, low=0)
+
+
+def too_long(fields: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the first of some fields that is longer than `MAX_LENGTHS` says; and what is wrong."""
+    for name, limit in MAX_LENGTHS.items():
+        value = fields.get(name)
+        texts = (value,) if isinstance(value, str) else value
+        if not isinstance(texts, tuple | list | set | frozenset):
+            continue
+        if any(isinstance(text, str) and len(text) > limit for text in texts):
+            return name, f"{name} takes {limit} characters at most"
+    return None
+
+
+def wants_project_and_name(session: Session, _: View[Session]) -> Iterable[Problem]:
+    """Find what keeps a session from saying what it is for: no project, no name.
+
+    A validator, for hosts that want both: `sessions.add_validator(wants_project_and_name)`.
+    """
+    for name in ("project_id", "name"):
+        if not getattr(session, name):
+            yield Problem(name, "it is empty")

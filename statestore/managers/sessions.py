@@ -7,17 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from statestore.errors import InvalidRecord
-from statestore.managers.faults import named, too_long
 from statestore.managers.focus import FocusManager
 from statestore.managers.session_chains import SessionChains
 from statestore.managers.session_details import SessionDetails
 from statestore.managers.session_queries import SessionQueries
 from statestore.managers.session_records import (
-    MAX_LENGTHS,
     Session,
     SessionLimits,
     SessionMode,
     SessionStatus,
+    too_long,
 )
 from statestore.managers.session_spans import merged_sessions
 from statestore.records.ids import new_id
@@ -90,29 +89,11 @@ class SessionManager(SessionChains, SessionQueries, SessionDetails):
             "tags": tags,
             **fields,
         }
-        fault = too_long(given, MAX_LENGTHS)
+        fault = too_long(given)
         if fault is not None:
             raise InvalidRecord(self.kind, id, fault[1], field=fault[0])
         if given.get("status") == SessionStatus.ACTIVE:
             now = self._clock()
             begun = {"created_at": now, "started_at": now, "alive_at": now, "run": self._run}
             given = {**begun, **given}
-        try:
-            return super().create(id=id, **given)
-        except InvalidRecord as error:
-            raise named(error, Session, given) from error.__cause__
-
-    def validate(self, id: str | Session) -> Session:
-        """Return a session that says what it is for: it has a project and a name.
-
-        All else that a session must have, its class makes sure of.
-
-        Raises:
-            RecordNotFound: there is none.
-            InvalidRecord: `field` is empty.
-        """
-        session = self[id]
-        for field in ("project_id", "name"):
-            if not getattr(session, field):
-                raise InvalidRecord(self.kind, session.id, f"{field} is empty", field=field)
-        return session
+        return super().create(id=id, **given)
