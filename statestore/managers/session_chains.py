@@ -31,7 +31,8 @@ class SessionChains(SessionLifecycle):
         chain_id = check_id(_chain_id(session))
         if session.focus_chain_id is None:
             # First, as a name without a chain does no harm: it is made when it is asked for.
-            self._modify(session, lambda current: self._naming(current, chain_id))
+            session = self._modify(session, lambda current: self._naming(current, chain_id))
+            chain_id = _chain_id(session)
         chain = chains.get(chain_id)
         if chain is not None:
             return chain
