@@ -32,12 +32,14 @@ from statestore.errors import (
     LockTimeout,
     ManagerInUse,
     ManagerMissing,
+    MessageNotFound,
     MisnamedRecord,
     MissingExtra,
     NameTaken,
     NewerLayout,
     NewerSchema,
     NotARecordClass,
+    NothingActive,
     NotPicklable,
     NotSalvaged,
     NotSupported,
@@ -59,6 +61,7 @@ from statestore.errors import (
     StoreNotFound,
     StoreReplaced,
     StructureError,
+    TokensNotCounted,
     TooDeep,
     TooLarge,
     TransactionFailed,
@@ -71,6 +74,7 @@ from statestore.errors import (
     UnsafeStore,
     ValidationFailed,
     ValidatorFailed,
+    WouldShrink,
 )
 
 if TYPE_CHECKING:
@@ -108,6 +112,7 @@ __all__ = [
     "Manager",
     "ManagerInUse",
     "ManagerMissing",
+    "MessageNotFound",
     "MisnamedRecord",
     "MissingExtra",
     "NameTaken",
@@ -118,6 +123,7 @@ __all__ = [
     "NotPicklable",
     "NotSalvaged",
     "NotSupported",
+    "NothingActive",
     "PartialCommit",
     "QuarantinedRecord",
     "ReadOnlyStore",
@@ -136,6 +142,7 @@ __all__ = [
     "StoreNotFound",
     "StoreReplaced",
     "StructureError",
+    "TokensNotCounted",
     "TooDeep",
     "TooLarge",
     "TransactionFailed",
@@ -148,6 +155,7 @@ __all__ = [
     "UnsafeStore",
     "ValidationFailed",
     "ValidatorFailed",
+    "WouldShrink",
 ]
 
 __version__ = "0.1.0"

@@ -225,6 +225,28 @@ class ValidatorFailed(StateStoreError):
         return f"validator {self.validator!r} {self.what} for {name}; nothing was changed"
 
 
+class WouldShrink(InvalidRecord):
+    """Messages that are there would be lost, as what was given does not hold them; nothing changed.
+
+    `there` is how many there are, `given` how many would be left.
+    """
+
+    exit_code = 5
+
+    def __init__(self, kind: str, id: str, there: int, given: int) -> None:
+        self.there, self.given = there, given
+        reason = f"its {given} messages do not begin with the {there} that are there"
+        super().__init__(kind, id, reason, field="messages")
+        self.args = (kind, id, there, given)
+
+    def __str__(self) -> str:
+        return (
+            f"{_key(self.kind, str(self.id))} holds {self.there} messages, and was given "
+            f"{self.given} that do not begin with them; to drop or change messages use truncate(), "
+            f"clear_messages(), remove_message() or edit_message()"
+        )
+
+
 class NotARecordClass(StateStoreError, TypeError):
     """A class cannot be managed: it is no attrs class with an `id: str`."""
 
@@ -397,6 +419,49 @@ class RecordNotFound(StateStoreError, KeyError):
             f"there is no record {_key(self.kind, self.id)}{named}; "
             f"see what there is: statestore ls {self.kind}"
         )
+
+
+class MessageNotFound(RecordNotFound):
+    """There is no message with this id in a conversation."""
+
+    def __init__(self, kind: str, id: str, message_id: str) -> None:
+        super().__init__(kind, id)
+        self.args = (kind, id, message_id)
+        self.message_id = message_id
+
+    def __str__(self) -> str:
+        name = _key(self.kind, self.id)
+        return (
+            f"there is no message {ascii(self.message_id)[:120]} in {name}; "
+            f"see what there is: statestore show {name}"
+        )
+
+
+class NothingActive(StateStoreError, LookupError):
+    """No record of this kind is the active one; nothing was changed."""
+
+    exit_code = 3
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return f"none of the {self.kind} is active; make one so with activate()"
+
+
+class TokensNotCounted(StateStoreError):
+    """The host's counter of tokens failed at a message of a conversation; nothing was changed."""
+
+    exit_code = 5
+
+    def __init__(self, kind: str, id: str, reason: str) -> None:
+        super().__init__(kind, id, reason)
+        self.kind, self.id, self.reason = kind, id, reason
+
+    def __str__(self) -> str:
+        name = _key(self.kind, self.id)
+        return f"the tokens of {name} could not be counted: {self.reason}; mend count_tokens"
 
 
 class DuplicateId(StateStoreError, ValueError):

@@ -1,5 +1,13 @@
 """Managers: the live records of each kind and the operations of its domain."""
 
+from statestore.managers.conversation_limits import ConversationLimits
+from statestore.managers.conversation_search import MessageHit
+from statestore.managers.conversation_statistics import (
+    ConversationStatistics,
+    ConversationTotals,
+)
+from statestore.managers.conversation_texts import estimated_tokens
+from statestore.managers.conversation_upkeep import Trimmed
 from statestore.managers.conversations import Conversation, ConversationManager
 from statestore.managers.focus import Focus, FocusChain, FocusManager
 from statestore.managers.instructions import Instruction, parse_instructions
@@ -41,7 +49,10 @@ __all__ = [
     "TASK_TYPES",
     "TYPE_ALIASES",
     "Conversation",
+    "ConversationLimits",
     "ConversationManager",
+    "ConversationStatistics",
+    "ConversationTotals",
     "Focus",
     "FocusChain",
     "FocusManager",
@@ -52,6 +63,7 @@ __all__ = [
     "LogManager",
     "Manager",
     "Message",
+    "MessageHit",
     "OwnType",
     "Part",
     "Problem",
@@ -69,8 +81,10 @@ __all__ = [
     "TaskManager",
     "TaskStatus",
     "ToolCall",
+    "Trimmed",
     "View",
     "detect_type",
+    "estimated_tokens",
     "extra_field",
     "image_part",
     "items_field",

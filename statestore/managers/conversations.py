@@ -1,65 +1,48 @@
-"""Conversations: messages in their order."""
+"""Conversations: messages in their order, and the manager that keeps them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
-from statestore.errors import InvalidRecord
-from statestore.managers.domain import DomainManager
-from statestore.managers.messages import Message
-from statestore.models.documents import FrozenDict
-from statestore.models.sequences import Items
-from statestore.records.columns import COLUMN, items_column, read_in_columns
-from statestore.records.fields import (
-    extra_field,
-    id_field,
-    mapping_field,
-    text_field,
-    texts_field,
-    time_field,
-    to_items,
+from statestore.errors import WouldShrink
+from statestore.managers.conversation_events import EVENTS, events_of
+from statestore.managers.conversation_limits import ConversationLimits, CountTokens, TokenCounter
+from statestore.managers.conversation_messages import ConversationMessages
+from statestore.managers.conversation_queries import ConversationQueries
+from statestore.managers.conversation_records import (
+    KIND,
+    Conversation,
+    begins_with,
+    to_messages,
 )
+from statestore.managers.conversation_texts import estimated_tokens
+from statestore.managers.conversation_upkeep import ConversationUpkeep
+from statestore.managers.conversation_versions import ConversationVersions
+from statestore.models.keys import check_id
+from statestore.records.announcing import Told
+from statestore.records.drafts import Draft
 from statestore.records.ids import new_id
 from statestore.records.sharing import Merge
 
-
-def _to_messages(value: Iterable[Message]) -> Items[Message]:
-    return to_items(value, Message)
+__all__ = ["Conversation", "ConversationManager"]
 
 
-@read_in_columns
-@attrs.frozen
-class Conversation:
-    """Messages in their order, and what they belong to.
+class ConversationManager(
+    ConversationMessages, ConversationUpkeep, ConversationVersions, ConversationQueries
+):
+    """The conversations of a store, in `conversations/`.
 
-    `messages` is last, as it grows. Counts are not stored: they are `len(messages)`.
+    No message that is there is lost unmeant: a conversation that does not begin with the messages
+    which are there takes no place, but `truncate` and the like do what they say. A conflict that is
+    settled keeps the messages that others have added, whoever's change counts; only where mine is
+    dropped for theirs, mine goes with its messages, unless it only added some.
     """
 
-    id: str = id_field()
-    title: str = text_field()
-    session_id: str | None = text_field(None)
-    user_id: str | None = text_field(None)
-    status: str = text_field("open")
-    summary: str = text_field()
-    tags: tuple[str, ...] = texts_field()
-    metadata: FrozenDict = mapping_field()
-    created_at: datetime = time_field()
-    updated_at: datetime = time_field()
-    extra: FrozenDict = extra_field()
-    messages: Items[Message] = attrs.field(
-        factory=Items,
-        kw_only=True,
-        converter=_to_messages,
-        metadata={COLUMN: items_column(Message)},
-    )
-
-
-class ConversationManager(DomainManager[Conversation]):
-    """The conversations of a store, in `conversations/`."""
+    _domain_events: ClassVar[tuple[str, ...]] = EVENTS
 
     def __init__(
         self,
@@ -67,62 +50,102 @@ class ConversationManager(DomainManager[Conversation]):
         clock: Callable[[], datetime] | None = None,
         make_id: Callable[[], str] = new_id,
         merge: Merge[Conversation] | None = None,
+        limits: ConversationLimits | Mapping[str, Any] | None = None,
+        count_tokens: CountTokens = estimated_tokens,
     ) -> None:
-        """See `Manager`."""
-        super().__init__("conversations", Conversation, clock=clock, make_id=make_id, merge=merge)
+        """See `Manager`.
+
+        Args:
+            limits: what to keep conversations within in this process, as a value or by name; else
+                it is what `set_limits` has made the store remember; by default there are none.
+            count_tokens: tells how many tokens a message has that does not know it itself: an
+                integer from 0, the same each time. It is called where somebody asks for tokens, or
+                a limit does, outside of all locks. By default they are estimated: a quarter of the
+                characters.
+        """
+        super().__init__(
+            KIND, Conversation, clock=clock, make_id=make_id, merge=merge, limits=limits
+        )
+        self._counter = TokenCounter(count_tokens)
 
     def create(
         self, title: str = "", session_id: str | None = None, id: str | None = None, **fields: Any
     ) -> Conversation:
-        """Add a conversation and return it. See `Manager.create`."""
-        return super().create(id=id, title=title, session_id=session_id, **fields)
+        """Add a conversation and return it. See `Manager.create`.
 
-    def add_message(
-        self,
-        conversation: str | Conversation,
-        *,
-        role: str,
-        content: object = "",
-        **fields: Any,
-    ) -> Message:
-        """Add a message at the end of a conversation and return the message.
+        Of `messages` that it is to begin with the limits keep the newest. Where there would be more
+        than `max_conversations`, those that were changed longest ago are deleted with it, but never
+        the active one; the history of the store keeps them.
 
-        Args:
-            conversation: the conversation or its id.
-            role: who speaks: system, user, assistant, tool, or another.
-            content: a text, or a list of texts and parts.
-            fields: the other fields of `Message`; what it does not know goes to its `extra`.
         Raises:
-            RecordNotFound, InvalidRecord: as they say; nothing was added.
+            DuplicateId, InvalidId, InvalidRecord, TokensNotCounted: as they say; nothing changed.
         """
-        known = {field.name for field in attrs.fields(Message)}
-        unknown = {name: fields.pop(name) for name in list(fields) if name not in known}
-        if unknown:
-            fields["extra"] = {**fields.get("extra", {}), **unknown}
-        fields.setdefault("created_at", self._clock())
-        id = self._id(conversation)
-        message = self._made_message(id, role=role, content=content, **fields)
-        self.add_messages(conversation, [message])
-        return message
+        self._check_changes(id, {"title": title, "session_id": session_id, **fields})
+        chosen = self._make_id() if id is None else check_id(id)
+        if "messages" in fields:
+            given = self._taken(chosen, fields["messages"])
+            fields["messages"] = self._cut_down(chosen, to_messages(given))
+        return super().create(id=chosen, title=title, session_id=session_id, **fields)
 
-    def add_messages(
-        self, conversation: str | Conversation, messages: Iterable[Message]
+    def add(self, record: Conversation) -> Conversation:
+        """Add a conversation that the host has made, and return it.
+
+        `max_conversations` holds as for `create`; its messages stay as they are.
+
+        Raises:
+            DuplicateId: there is one with this id already.
+            InvalidId, InvalidRecord: as they say.
+        """
+        most = self.limits.max_conversations
+        if most is None:
+            return super().add(record)
+        self._check(record)
+
+        def make(draft: Draft[Conversation]) -> Conversation:
+            draft.add(record)
+            self._make_room(draft, most, new=record.id)
+            return record
+
+        return self._change_all(make)
+
+    def import_document(
+        self, document: Mapping[str, Any], *, id: str | None = None, replace: bool = False
     ) -> Conversation:
-        """Add messages at the end of a conversation, all at once, and return the conversation.
+        """Add the conversation that a document holds, and return it. See `Transfer`.
+
+        `max_conversations` holds as for `create`; its messages stay as they are. It is not the
+        active one, unless it takes the place of that.
 
         Raises:
-            RecordNotFound, InvalidRecord: as they say; nothing was added.
+            WouldShrink: it does not begin with the messages of the one whose place it is to take;
+                to go back to an older state, delete that one before.
         """
-        more = list(messages)
+        most = self.limits.max_conversations
+        if most is None:
+            return super().import_document(document, id=id, replace=replace)
+        record = self._imported(document, None if id is None else check_id(id))
 
-        def grown(old: Conversation) -> Conversation:
-            longer = self._made(old.id, lambda: old.messages.extended(more))
-            return self._evolved(old, messages=longer)
+        def make(draft: Draft[Conversation]) -> Conversation | None:
+            if record.id in draft:
+                return None
+            new = draft.add(self._received(record, None))
+            self._make_room(draft, most, new=new.id)
+            return new
 
-        return self._modify(conversation, grown)
+        new = self._change_all(make)
+        if new is None:
+            return super().import_document(document, id=id, replace=replace)
+        return new
 
-    def _made_message(self, conversation_id: str, /, **fields: Any) -> Message:
-        try:
-            return Message(**fields)
-        except (TypeError, ValueError) as error:
-            raise InvalidRecord(self.kind, conversation_id, f"message: {error}") from error
+    # --- inside -----------------------------------------------------------------------
+
+    def _received(self, record: Conversation, current: Conversation | None) -> Conversation:
+        if current is not None and not begins_with(record.messages, current.messages):
+            raise WouldShrink(self.kind, record.id, len(current.messages), len(record.messages))
+        active = None if current is None else current.activated_at
+        if record.activated_at == active:
+            return record
+        return attrs.evolve(record, activated_at=active)
+
+    def _events_of(self, before: Conversation | None, after: Conversation | None) -> Iterable[Told]:
+        return events_of(before, after)

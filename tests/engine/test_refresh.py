@@ -376,7 +376,7 @@ def test_messages_are_brought_in_at_the_cost_of_what_was_added(side, monkeypatch
 def test_record_that_was_changed_often_is_read_once(side):
     one, notes, conversations = side()
     conversations.create("talk", id="c")
-    conversations.add_message("c", role="user")
+    conversations.add_message("c", role="user", content="hi")
     one.save_all()
     other, theirs, talks = side()
     for number in range(150):

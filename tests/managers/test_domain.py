@@ -137,7 +137,7 @@ def test_message_with_parts_and_tool_calls_survives_as_it_came(tmp_path):
 def test_content_of_every_kind_comes_back(content, tmp_path):
     talks = ConversationManager()
     talk = talks.create("t")
-    talks.add_message(talk.id, role="user", content=content)
+    talks.add_messages(talk.id, [Message(role="user", content=content)])
 
     (message,) = reloaded(tmp_path, ConversationManager, talks[talk.id])[talk.id].messages
 

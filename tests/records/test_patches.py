@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from statestore import Manager, Store
 from statestore.managers import (
+    Conversation,
     ConversationManager,
     Focus,
     FocusManager,
@@ -22,6 +23,7 @@ from statestore.managers import (
     extra_field,
     items_field,
 )
+from statestore.managers.domain import DomainManager
 from statestore.models.changes import Append, Delete, Patch, Put, Stored, apply_patch
 from statestore.models.documents import thaw
 from statestore.models.keys import Key
@@ -140,7 +142,11 @@ def test_what_was_added_since_the_change_was_handed_over_stays_to_be_saved(conve
     ],
     ids=["fewer", "in front", "none", "made anew", "extra", "extra and more"],
 )
-def test_whatever_else_is_handed_over_whole(conversations, change):
+def test_whatever_else_is_handed_over_whole(change):
+    conversations = DomainManager("conversations", Conversation)
+    conversations.create(id="c", title="t", messages=[Message(role="user"), Message(role="user")])
+    settle(conversations)
+
     conversations.update("c", **change(conversations["c"]))
 
     (handed,) = settle(conversations)
@@ -153,10 +159,10 @@ def test_a_record_without_items_is_handed_over_whole():
     conversations.create("t", id="c")
     settle(conversations)
 
-    conversations.add_message("c", role="user")
+    conversations.add_message("c", role="user", content="1")
 
     assert isinstance(settle(conversations)[0], Put)
-    conversations.add_message("c", role="user")
+    conversations.add_message("c", role="user", content="2")
     assert isinstance(settle(conversations)[0], Patch)
 
 
@@ -371,15 +377,15 @@ CHANGES = st.fixed_dictionaries(
     ),
 )
 def test_a_patch_gives_the_document_that_the_record_would_be_written_as(start, steps):
-    manager = ConversationManager()
-    manager.create("t", id="c", messages=start)
+    manager = DomainManager("conversations", Conversation)
+    manager.create(id="c", title="t", messages=start)
     (first,) = settle(manager)
     document = first.document
 
     for revision, (fields, added) in enumerate(steps, 2):
         manager.update("c", **fields)
         for messages in added:
-            manager.add_messages("c", messages)
+            manager.update("c", messages=manager["c"].messages.extended(messages))
         (change,) = settle(manager, revision)
         patched = isinstance(change, Patch)
         document = apply_patch(document, change) if patched else change.document
@@ -479,7 +485,7 @@ def test_one_more_item_costs_one_item_whatever_is_there(manager_of, monkeypatch)
         manager = ConversationManager(clock=lambda: NOW + timedelta(seconds=len(looked_at)))
         messages = [Message(role="user", content=str(n)) for n in range(10_000)]
         manager.create("t", id="x", messages=messages)
-        add = lambda: manager.add_message("x", role="user")  # noqa: E731
+        add = lambda: manager.add_message("x", role="user", content="more")  # noqa: E731
     else:
         manager = Manager("diaries", Diary)
         manager.add(Diary("x", entries=[Entry(str(n)) for n in range(10_000)]))
