@@ -247,6 +247,25 @@ class WouldShrink(InvalidRecord):
         )
 
 
+class HasChildren(InvalidRecord):
+    """A record cannot be deleted, as others are below it; `children` are their ids."""
+
+    exit_code = 5
+
+    def __init__(self, kind: str, id: str, children: Iterable[str]) -> None:
+        self.children = tuple(children)
+        super().__init__(kind, id, "records are below it", field="parent_id")
+        self.args = (kind, id, self.children)
+
+    def __str__(self) -> str:
+        below = ", ".join(_key(self.kind, one) for one in self.children[:3])
+        more = ", …" if self.children[3:] else ""
+        return (
+            f"{_key(self.kind, str(self.id))} is not deleted: {len(self.children)} below it would "
+            f'be left behind, {below}{more}; say children="delete" or children="detach"'
+        )
+
+
 class NotARecordClass(StateStoreError, TypeError):
     """A class cannot be managed: it is no attrs class with an `id: str`."""
 

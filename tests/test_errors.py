@@ -73,6 +73,10 @@ EXAMPLES = [
     (errors.SessionActive("sessions", "a", ["paused"]), ["sessions/a", "pause it", "force=True"]),
     (errors.ManagerMissing("sessions", "FocusManager"), ["'sessions'", "register(FocusManager())"]),
     (errors.CircularReference("tasks", "a", "parent_id", "aba"), ["parent_id", "a -> b -> a"]),
+    (
+        errors.HasChildren("tasks", "a", ["b", "c", "d", "e"]),
+        ["tasks/a is not deleted", "4 below it", "tasks/d, …", 'children="delete"'],
+    ),
     (errors.ListenerFailed("tasks", "a", "updated", "KeyError"), ["'updated'", "KeyError", "made"]),
     (errors.WouldShrink("talks", "a", 9, 2), ["talks/a holds 9", "given 2", "truncate()"]),
     (errors.MessageNotFound("talks", "a", "m"), ["'m'", "talks/a", "statestore show talks/a"]),

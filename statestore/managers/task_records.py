@@ -208,35 +208,36 @@ def _differ(old: object, new: object) -> bool:
     return old != new or repr(old) != repr(new)
 
 
-def next_version(before: Task, after: Task, actor: str | None) -> dict[str, Any]:
-    """Return the version and changes of a task that follows another; empty if no field counts."""
-    fields = changed_fields(before, after)
-    if not fields:
+def following(before: Task, after: Task, actor: str | None) -> dict[str, Any]:
+    """Return what a task that follows another needs besides: times, its version, what has changed.
+
+    Empty if it differs in no field that a version counts.
+    """
+    fields: dict[str, Any] = {}
+    if after.status is not before.status:
+        fields = _times(before, after)
+    names = tuple(dict.fromkeys((*changed_fields(before, after), *fields)))
+    if not names:
         return {}
     version = before.version + 1
-    change = TaskChange(version=version, at=after.updated_at, fields=fields, actor=actor)
-    return {"version": version, "changes": (*before.changes, change)[-MAX_CHANGES:]}
+    change = TaskChange(version=version, at=after.updated_at, fields=names, actor=actor)
+    return fields | {"version": version, "changes": (*before.changes, change)[-MAX_CHANGES:]}
 
 
-def has_next_version(before: Task, after: Task) -> bool:
+def follows(before: Task, after: Task) -> bool:
     """Say whether a task tells already that it follows another."""
     if after.version != before.version + 1 or not after.changes:
         return False
     return after.changes[-1].version == after.version
 
 
-# --- statuses -------------------------------------------------------------------------
-
-
-def entered(
-    task: Task, status: TaskStatus, now: datetime, *, reason: str | None = None
-) -> dict[str, Any]:
-    """Return what of a task changes, besides what an operation says, as it comes to a status."""
-    fields: dict[str, Any] = {"status": status, "reason": reason}
-    if status is TaskStatus.RUNNING and task.started_at is None:
-        fields["started_at"] = now
-    if status in ENDED:
-        fields["completed_at"] = now
-    elif task.completed_at is not None or task.status in ENDED:
-        fields |= {"completed_at": None, "error": None}
+def _times(before: Task, after: Task) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if after.status is TaskStatus.RUNNING and after.started_at is None:
+        fields["started_at"] = after.updated_at
+    if after.status in ENDED:
+        if after.completed_at is None:
+            fields["completed_at"] = after.updated_at
+    elif before.status in ENDED and after.completed_at is not None:
+        fields["completed_at"] = None  # it is tried again, and has not ended
     return fields

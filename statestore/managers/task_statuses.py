@@ -86,34 +86,38 @@ def category_of(status: TaskStatus) -> str:
 
 @attrs.frozen
 class Step:
-    """What an operation makes of the status of a task: `to`, from one of `since`."""
+    """What an operation makes of the status of a task: `to`, from one of `since`.
+
+    `called` is what the task then is, for whom it cannot be done to.
+    """
 
     to: TaskStatus
     since: frozenset[TaskStatus]
+    called: str
 
 
-def _step(to: TaskStatus, since: str = "") -> Step:
+def _step(to: TaskStatus, since: str = "", called: str = "") -> Step:
     legal = frozenset(one for one, after in TASK_TRANSITIONS.items() if to in after)
-    return Step(to, legal & _statuses(since) if since else legal)
+    return Step(to, legal & _statuses(since) if since else legal, called or to.value)
 
 
 STEPS: Final[Mapping[str, Step]] = MappingProxyType(
     {
-        "ready": _step(TaskStatus.READY, "pending"),
+        "ready": _step(TaskStatus.READY),
         "queue": _step(TaskStatus.QUEUED),
         "start": _step(TaskStatus.RUNNING),
         "pause": _step(TaskStatus.PAUSED),
-        "resume": _step(TaskStatus.RUNNING, "paused interactive resumable idle blocked"),
+        "resume": _step(TaskStatus.RUNNING, "paused interactive resumable idle blocked", "resumed"),
         "interact": _step(TaskStatus.INTERACTIVE),
         "interrupt": _step(TaskStatus.RESUMABLE),
         "wait": _step(TaskStatus.IDLE),
         "block": _step(TaskStatus.BLOCKED),
-        "unblock": _step(TaskStatus.READY, "blocked"),
+        "unblock": _step(TaskStatus.READY, "blocked", "unblocked"),
         "delegate": _step(TaskStatus.DELEGATED),
         "complete": _step(TaskStatus.SUCCEEDED),
         "fail": _step(TaskStatus.FAILED),
         "cancel": _step(TaskStatus.CANCELLED),
-        "retry": _step(TaskStatus.READY, "failed"),
+        "retry": _step(TaskStatus.READY, "failed", "retried"),
     }
 )
 """The operations of a task manager that change a status, by their names.
@@ -163,7 +167,7 @@ _BY_NAME: Final = {
 }
 
 
-def status_of(text: str) -> TaskStatus:
+def status_of(text: object) -> TaskStatus:
     """Return the status that a text means, here or in another system: `InProgress` is running.
 
     Raises:
