@@ -137,7 +137,8 @@ class TaskBase(DomainManager[Task]):
         if not fields.get("title", "-"):
             raise InvalidRecord(self.kind, id, "title must not be empty", field="title")
         want_fields(self.kind, id, Task, fields)
-        taken = sorted(attrs.fields_dict(Task).keys() & dict(fields.get("extra") or {}).keys())
+        names = attrs.fields_dict(Task).keys() - {"extra"}
+        taken = sorted(names & dict(fields.get("extra") or {}).keys())
         if taken:
             reason = f"{taken[0]} is a field, so it cannot be in extra too"
             raise InvalidRecord(self.kind, id, reason, field="extra")

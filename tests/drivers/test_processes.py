@@ -95,7 +95,7 @@ def test_load_beside_a_conversion_misses_nothing(tmp_path):
     with Store(tmp_path / "store") as writer, Store(tmp_path / "store") as reader:
         tasks = writer.register(TaskManager())
         for number in range(5):
-            tasks.create(id=str(number))
+            tasks.create("t", id=str(number))
         writer.save_all()
         done = threading.Event()
 
@@ -126,7 +126,7 @@ def test_second_opening_waits_for_the_first_to_write(tmp_path):
         def work(store, tasks, name):
             barrier.wait(20)
             for number in range(50):
-                tasks.create(id=f"{name}{number}")
+                tasks.create("t", id=f"{name}{number}")
                 store.save_all()
 
         threads = [

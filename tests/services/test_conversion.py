@@ -119,7 +119,7 @@ def test_kinds_without_a_manager_are_converted(world, tmp_path):
 def test_unsaved_changes_stay_unsaved(world):
     w = world().fill()
     w.sessions.update("s1", name="changed")
-    w.tasks.create(id="new")
+    w.tasks.create("t", id="new")
     w.notes.delete("a")
     unsaved, stored = w.store.unsaved, w.store.raw("sessions/s1")
 
