@@ -89,8 +89,11 @@ def sort_key(
         keys: what a field is sorted by instead of itself.
     Raises:
         UnknownName: the class has no such field.
+        InvalidRecord: it is no name at all.
     """
-    ways = (sort,) if isinstance(sort, str) else tuple(sort)
+    ways: tuple[Any, ...] = (sort,) if isinstance(sort, str) else tuple(sort)
+    if not all(isinstance(one, str) for one in ways):
+        raise InvalidRecord(kind, None, "sort takes names of fields", field="sort")
     parts = [_part(kind, cls, way, keys or {}) for way in ways]
     return lambda record: tuple(part(record) for part in parts)
 

@@ -89,7 +89,8 @@ class TaskQueries(TaskBase):
         if tags:
             wanted_tags = frozenset(among(tags))
             tests.append(lambda task: wanted_tags <= frozenset(task.tags))
-        if search:
+        if search is not None:
+            self._want_search(search)
             tests.append(lambda task: has_text(search, task.title, task.description, *task.tags))
         bounds = {
             "created_after": created_after,
@@ -143,6 +144,10 @@ class TaskQueries(TaskBase):
         return statistics_of(tasks)
 
     # --- inside -----------------------------------------------------------------------
+
+    def _want_search(self, text: object) -> None:
+        if not isinstance(text, str):
+            raise InvalidRecord(self.kind, None, "search takes a text", field="search")
 
     def _placed(self, field: str, value: str | None) -> tuple[Task, ...]:
         found = (one for one in self.all() if getattr(one, field) == value)
