@@ -169,6 +169,7 @@ def test_names_are_told_of_what_others_have_changed(tmp_path):
         tasks, theirs = one.register(TaskManager()), other.register(TaskManager())
         tasks.create("t", id="t")
         one.save_all()
+        one.load_all()
         other.load_all()
         heard = heard_of(tasks)
 
