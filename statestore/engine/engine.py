@@ -369,17 +369,17 @@ class Engine:
             self._loaded = self._loaded or kinds is None
             return report
 
-    def refresh(self) -> LoadReport:
+    def refresh(self, kind: str | None = None) -> LoadReport:
         """Take in what others have committed since the last look, and tell the host of it.
 
-        Unsaved changes stay, and are in `report.kept`. Kinds that were never loaded are loaded.
+        Of one kind, or of all. Unsaved changes stay, and are in `report.kept`. Kinds that were never loaded are loaded.
 
         Raises:
             CallbackFailed: a callback raised; the refresh is complete.
             InTransaction: this code is in one.
         """
         self.want_no_transaction("refresh")
-        report = self._intake.refresh()
+        report = self._intake.refresh(None if kind is None else [kind])
         if report is None:
             return LoadReport(
                 path=self.driver.path,

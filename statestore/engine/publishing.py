@@ -114,7 +114,7 @@ class _TransactionFlight(Flight):
         self._spaces = spaces
 
     def set_out(self) -> Sequence[Failure]:
-        """Claim the records and send their changes; return what stands against it.
+        """Reserve the records and send their changes; return what stands against it.
 
         The turn is held.
         """
@@ -122,7 +122,7 @@ class _TransactionFlight(Flight):
         pending: dict[Key, Pending] = {}
         failures: list[Failure] = []
         for manager, space in self._spaces:
-            changes, failed = manager.claim(space, self)
+            changes, failed = manager.reserve(space, self)
             pending.update({one.change.key: one for one in changes})
             failures.extend(failed)
         if failures:
@@ -142,7 +142,7 @@ class _TransactionFlight(Flight):
                 own = [one for one in done if one[0].change.key.kind == manager.kind]
                 manager.publish(space, own)
             else:
-                manager.release(space, self)
+                manager.unreserve(space, self)
 
 
 def _judged(result: Result | None, flight: Flight) -> Sequence[Failure]:

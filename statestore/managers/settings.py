@@ -169,15 +169,15 @@ class Remembering(Manager[R]):
             return self._memory.is_current(pending)
         return super().is_current(pending)
 
-    def claim(
+    def reserve(
         self, workspace: Workspace[Any], landing: Landing
     ) -> tuple[Sequence[Pending], Sequence[Failure]]:
-        """See `RecordManager.claim`."""
+        """See `RecordManager.reserve`."""
         if SETTINGS_ID not in workspace.written:
-            return super().claim(workspace, landing)
+            return super().reserve(workspace, landing)
         rest, own = _apart(workspace)
-        pending, failures = super().claim(rest, landing)
-        more, failed = self._memory.claim(own, landing)
+        pending, failures = super().reserve(rest, landing)
+        more, failed = self._memory.reserve(own, landing)
         return [*pending, *more], [*failures, *failed]
 
     def publish(self, workspace: Workspace[Any], done: Sequence[tuple[Pending, Revision]]) -> None:
@@ -191,10 +191,10 @@ class Remembering(Manager[R]):
             self._memory.publish(own, [one for one in done if one[0].change.key.is_settings])
             super().publish(rest, [one for one in done if not one[0].change.key.is_settings])
 
-    def release(self, workspace: Workspace[Any], landing: Landing) -> None:
-        """See `RecordManager.release`."""
-        super().release(workspace, landing)
-        self._memory.release(workspace, landing)
+    def unreserve(self, workspace: Workspace[Any], landing: Landing) -> None:
+        """See `RecordManager.unreserve`."""
+        super().unreserve(workspace, landing)
+        self._memory.unreserve(workspace, landing)
 
     def saved(self, pending: Pending, revision: Revision) -> None:
         """See `RecordManager.saved`."""

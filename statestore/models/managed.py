@@ -117,6 +117,18 @@ class Owner(Protocol):
         """All its managers by their kinds."""
         ...
 
+    def refresh(self, kind: str) -> object:
+        """Let the manager of a kind know what others have committed, new records included.
+
+        Unsaved changes stay. The host is told as by `Store.refresh`.
+
+        Raises:
+            InTransaction: this code is in one.
+            CallbackFailed: a callback raised; the refresh is complete.
+            StateStoreError: what was committed cannot be read.
+        """
+        ...
+
     def renew(self, kind: str, id: str) -> None:
         """Let the manager of a kind know the newest state of a record.
 
@@ -185,12 +197,12 @@ class RecordManager(Protocol):
         """Note that a change is durable. The record stays dirty if it was changed since."""
         ...
 
-    def claim(
+    def reserve(
         self, workspace: Workspace[Any], landing: Landing
     ) -> tuple[Sequence[Pending], Sequence[Failure]]:
         """Return what a transaction changes, and a failure for each record that stands against it.
 
-        From now on who writes one of the records waits for `landing`, until `publish` or `release`.
+        From now on who writes one of the records waits for `landing`, until `publish` or `unreserve`.
         """
         ...
 
@@ -198,7 +210,7 @@ class RecordManager(Protocol):
         """Show everybody what a transaction has written, now that it is durable."""
         ...
 
-    def release(self, workspace: Workspace[Any], landing: Landing) -> None:
+    def unreserve(self, workspace: Workspace[Any], landing: Landing) -> None:
         """Let the records be written again; nothing of the transaction is shown."""
         ...
 

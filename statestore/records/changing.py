@@ -181,13 +181,17 @@ class Changer(Prover[R]):
         if events:
             self._keep_events(events)
 
-    def _change_all(self, make: Callable[[Draft[R]], T]) -> T:
+    def _change_all(self, make: Callable[[Draft[R]], T], *, at_once: bool = False) -> T:
         """Let an operation change several records, wholly or not at all; then tell.
 
         `make` gets what the manager shows as a `Draft`, notes in it what is to be changed, and
         returns what this returns. It may be called again where somebody else was faster, and is
         called under the lock. Where each operation is saved, all its changes are one commit, and
         nobody sees them before it is durable.
+
+        Args:
+            at_once: commit them in every autosave mode, as `modify` does, against the newest state
+                of all records that are changed. Within a transaction they are a part of it.
         """
         owner = self._owner
         before: tuple[str, Revision, Revision] | None = None
@@ -211,7 +215,8 @@ class Changer(Prover[R]):
                     return result
                 if landing is None and is_proven:
                     proven = None
-                    together = scope is None and self._on_change is not None and len(changes) > 1
+                    on_change = self._on_change is not None and len(changes) > 1
+                    together = scope is None and owner is not None and (at_once or on_change)
                     space = self._put_all(draft, scope, only_noted=together)
             if landing is not None:
                 proven = None

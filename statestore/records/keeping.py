@@ -141,10 +141,10 @@ class Keeper(Announced[R]):
         record = self._live.get(pending.change.key.id)
         return self._codec.is_immutable and record is pending.token
 
-    def claim(
+    def reserve(
         self, workspace: Workspace[R], landing: Landing
     ) -> tuple[Sequence[Pending], Sequence[Failure]]:
-        """See `RecordManager.claim`."""
+        """See `RecordManager.reserve`."""
         pending: list[Pending] = []
         failures: list[Failure] = []
         with self._lock:
@@ -189,8 +189,8 @@ class Keeper(Announced[R]):
             for id in workspace.written:
                 self._landings.pop(id, None)
 
-    def release(self, workspace: Workspace[R], landing: Landing) -> None:
-        """See `RecordManager.release`."""
+    def unreserve(self, workspace: Workspace[R], landing: Landing) -> None:
+        """See `RecordManager.unreserve`."""
         with self._lock:
             for id in workspace.written:
                 if self._landings.get(id) is landing:
