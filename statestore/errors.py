@@ -1106,6 +1106,52 @@ class InTransaction(StateStoreError):
         return f"cannot {self.operation} within a transaction: {self.reason}"
 
 
+class TaskClaimed(StateStoreError):
+    """A task is in the hand of a worker; nothing was changed.
+
+    `since` and `until` are aware times; `until` is None where the lease lasts as long as its run.
+    """
+
+    exit_code = 5
+
+    def __init__(
+        self, kind: str, id: str, worker: str, since: datetime, until: datetime | None
+    ) -> None:
+        super().__init__(kind, id, worker, since, until)
+        self.kind, self.id, self.worker, self.since, self.until = kind, id, worker, since, until
+
+    def __str__(self) -> str:
+        until = "" if self.until is None else f", until {self.until.isoformat()}"
+        return (
+            f"{_key(self.kind, self.id)} is claimed by {self.worker!r} since "
+            f"{self.since.isoformat()}{until}; wait for it, or take it away by "
+            f"release(id, force=True)"
+        )
+
+
+class LeaseLost(StateStoreError):
+    """A worker has a task no more that it had claimed; nothing was changed.
+
+    `status` is what the task is now, `holder` the worker who has it; None: nobody has.
+    """
+
+    exit_code = 5
+
+    def __init__(
+        self, kind: str, id: str, worker: str, status: str, holder: str | None = None
+    ) -> None:
+        super().__init__(kind, id, worker, str(status), holder)
+        self.kind, self.id, self.worker = kind, id, worker
+        self.status, self.holder = str(status), holder
+
+    def __str__(self) -> str:
+        by = "" if self.holder is None else f", and claimed by {self.holder!r}"
+        return (
+            f"{_key(self.kind, self.id)} is no more in the hand of {self.worker!r}: it is "
+            f"{self.status}{by}; drop what was done for it, and claim the next task"
+        )
+
+
 class CommitRefused(StateStoreError):
     """A commit was refused whole, before anything was written. `failures` says for which keys."""
 

@@ -29,6 +29,7 @@ REPORT = {
     "duration_s": 0.5,
     "failures": FAILURES,
 }
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 COMMIT = Commit(3, datetime(2026, 1, 1, tzinfo=UTC), {Key("notes", "c"): 2})
 
 # Each with what its text has to say: what, where, and where there is something, what to do.
@@ -72,6 +73,16 @@ EXAMPLES = [
     (errors.InvalidTransition("tasks", "a", "done", "paused"), ["nothing else any more"]),
     (errors.SessionActive("sessions", "a", ["paused"]), ["sessions/a", "pause it", "force=True"]),
     (errors.ManagerMissing("sessions", "FocusManager"), ["'sessions'", "register(FocusManager())"]),
+    (
+        errors.TaskClaimed("tasks", "a", "ada", NOON, NOON),
+        ["tasks/a is claimed by 'ada'", "since 20", "until 20", "force=True"],
+    ),
+    (errors.TaskClaimed("tasks", "a", "ada", NOON, None), ["'ada' since", "wait"]),
+    (
+        errors.LeaseLost("tasks", "a", "ada", "running", "bob"),
+        ["tasks/a is no more", "'ada'", "running", "'bob'", "claim the next"],
+    ),
+    (errors.LeaseLost("tasks", "a", "ada", "succeeded"), ["'ada'", "is succeeded;"]),
     (errors.CircularReference("tasks", "a", "parent_id", "aba"), ["parent_id", "a -> b -> a"]),
     (
         errors.HasChildren("tasks", "a", ["b", "c", "d", "e"]),

@@ -372,7 +372,10 @@ class Engine:
     def refresh(self, kind: str | None = None) -> LoadReport:
         """Take in what others have committed since the last look, and tell the host of it.
 
-        Of one kind, or of all. Unsaved changes stay, and are in `report.kept`. Kinds that were never loaded are loaded.
+        Unsaved changes stay, and are in `report.kept`. Kinds that were never loaded are loaded.
+
+        Args:
+            kind: only what concerns this one; by default all.
 
         Raises:
             CallbackFailed: a callback raised; the refresh is complete.

@@ -25,7 +25,7 @@ from statestore.managers.task_records import Task, changed_fields, following, fo
 from statestore.managers.task_statuses import TASK_TRANSITIONS, Step, TaskStatus, status_of
 from statestore.records.drafts import Draft
 from statestore.records.ids import new_id
-from statestore.records.keeping import Told
+from statestore.records.announcing import Told
 from statestore.records.sharing import Merge
 
 MAX_CHARACTERS: Final[Mapping[str, int]] = MappingProxyType(
@@ -47,7 +47,7 @@ MAX_CHARACTERS: Final[Mapping[str, int]] = MappingProxyType(
 What is stored or added as a record already is not measured. Other texts are as long as they are.
 """
 
-_OF_THE_MANAGER: Final = ("version", "changes")
+_OF_THE_MANAGER: Final = ("lease", "attempts", "version", "changes")
 
 LEFT: Final[Any] = attrs.NOTHING
 """Stands for an argument that was left out, where None says something."""
@@ -150,6 +150,14 @@ class TaskBase(DomainManager[Task]):
             reason, known = str(error), [one.value for one in TaskStatus]
             raise InvalidRecord(self.kind, id, reason, field="status", allowed=known) from None
 
+    def _want_lease(self, current: Task, given: str | Task) -> None:
+        """Refuse to change the status of a task that is not in the hand of who gives it."""
+
+    def _is_claimed(self, given: str | Task) -> bool:
+        """Say whether a task is in the hand of a worker, as far as it is known here."""
+        del given
+        return False
+
     def _want_transition(self, current: Task, to: TaskStatus, step: Step | None = None) -> None:
         allowed = TASK_TRANSITIONS[current.status]
         if to in allowed and (step is None or current.status in step.since):
@@ -212,8 +220,8 @@ class TaskBase(DomainManager[Task]):
             while at is not None and at not in seen:
                 seen.add(at)
                 parent = draft.get(at)
-                if parent is None:
-                    break
+                if parent is None or parent.lease is not None:
+                    break  # who has claimed it says what becomes of it
                 status = rolled_up(draft[one.id].status for one in children.get(at, ()))
                 if status is None or status not in TASK_TRANSITIONS[parent.status]:
                     break
@@ -243,10 +251,11 @@ class TaskBase(DomainManager[Task]):
 
         def shifted(draft: Draft[Task]) -> Task:
             current = draft[name]
+            self._want_lease(current, id)
             self._want_transition(current, to, step)
             changes = self._entered(current, to, reason) | fields
             new = draft.put(self._next(current, actor, **changes))
             self._roll_up(draft, [new.parent_id], actor)
             return new
 
-        return self._change_all(shifted)
+        return self._change_all(shifted, at_once=self._is_claimed(id))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from statestore.managers.leases import Lease, read_leases, to_lease
 from statestore.managers.log_entries import LogEntry
 from statestore.managers.task_priorities import priority_field
 from statestore.managers.task_statuses import ENDED, TaskStatus
@@ -122,8 +123,9 @@ class Task:
     otherwise. `started_at` is when it was started first, `completed_at` when it ended, in whatever
     way; a task that is tried again has not ended.
 
-    `version` counts the changes of all fields but the logs; `changes` are the last of them, the
-    newest last: names of fields, no values. `logs` is last, as it grows.
+    `lease` tells who has it in hand, if a worker has claimed it, and `attempts` how often that was
+    done. `version` counts the changes of all fields but the lease and the logs; `changes` are the
+    last of them, the newest last: names of fields, no values. `logs` is last, as it grows.
     """
 
     id: str = id_field()
@@ -146,6 +148,10 @@ class Task:
         converter=_to_delegation,
         metadata={COLUMN: _read_delegations},
     )
+    lease: Lease | None = attrs.field(
+        default=None, kw_only=True, converter=to_lease, metadata={COLUMN: read_leases}
+    )
+    attempts: int = integer_field(0, low=0)
     progress: Progress = attrs.field(
         factory=Progress,
         kw_only=True,
@@ -193,7 +199,7 @@ class Task:
 
 # --- versions -------------------------------------------------------------------------
 
-_UNCOUNTED: Final = frozenset({"id", "updated_at", "version", "changes", "logs"})
+_UNCOUNTED: Final = frozenset({"id", "updated_at", "lease", "version", "changes", "logs"})
 _COUNTED: Final = tuple(one.name for one in attrs.fields(Task) if one.name not in _UNCOUNTED)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from statestore.errors import InvalidRecord, RecordNotFound
 from statestore.managers.instructions import parse_instructions as parse_instructions
 from statestore.managers.log_entries import LogEntry as LogEntry
+from statestore.managers.task_claims import TaskClaims
 from statestore.managers.task_dependencies import TaskDependencies
 from statestore.managers.task_lifecycle import TaskLifecycle
 from statestore.managers.task_output import TaskOutput
@@ -22,7 +23,7 @@ from statestore.models.keys import check_id
 from statestore.records.drafts import Draft
 
 
-class TaskManager(TaskLifecycle, TaskTree, TaskDependencies, TaskOutput, TaskQueries):
+class TaskManager(TaskClaims, TaskLifecycle, TaskTree, TaskDependencies, TaskOutput, TaskQueries):
     """The tasks of a store, in `tasks/`.
 
     However a task is changed, its status goes by `TASK_TRANSITIONS`, it gets no circle of parents
@@ -154,6 +155,7 @@ class TaskManager(TaskLifecycle, TaskTree, TaskDependencies, TaskOutput, TaskQue
                 )
             status = fields.get("status", current.status)
             if status is not current.status:
+                self._want_lease(current, id)
                 self._want_transition(current, status)
                 fields = self._entered(current, status) | fields
             new = draft.put(self._next(current, actor, **fields))
@@ -161,7 +163,8 @@ class TaskManager(TaskLifecycle, TaskTree, TaskDependencies, TaskOutput, TaskQue
                 self._roll_up(draft, [current.parent_id, new.parent_id], actor)
             return new
 
-        return self._change_all(updated)
+        claimed = "status" in changes and self._is_claimed(id)
+        return self._change_all(updated, at_once=claimed)
 
     # --- inside -----------------------------------------------------------------------
 

@@ -202,7 +202,8 @@ class RecordManager(Protocol):
     ) -> tuple[Sequence[Pending], Sequence[Failure]]:
         """Return what a transaction changes, and a failure for each record that stands against it.
 
-        From now on who writes one of the records waits for `landing`, until `publish` or `unreserve`.
+        From now on who writes one of the records waits for `landing`, until `publish` or
+        `unreserve`.
         """
         ...
 
