@@ -23,9 +23,9 @@ from statestore.managers.task_merging import merge_tasks
 from statestore.managers.task_order import circle_of
 from statestore.managers.task_records import Task, changed_fields, following, follows
 from statestore.managers.task_statuses import TASK_TRANSITIONS, Step, TaskStatus, status_of
+from statestore.records.announcing import Told
 from statestore.records.drafts import Draft
 from statestore.records.ids import new_id
-from statestore.records.announcing import Told
 from statestore.records.sharing import Merge
 
 MAX_CHARACTERS: Final[Mapping[str, int]] = MappingProxyType(

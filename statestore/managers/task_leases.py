@@ -160,7 +160,7 @@ class TaskLeases(TaskBase):
 
     def _succeed(self, current: Task, new: Task) -> Task:
         new = super()._succeed(current, new)
-        if new.lease is None or new.status in IN_HAND:
+        if new.lease is None or new.status is current.status or new.status in IN_HAND:
             return new
         return self._evolver.evolve(new, {"lease": None})
 

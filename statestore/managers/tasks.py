@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Protocol
 
 from statestore.errors import InvalidRecord, RecordNotFound
 from statestore.managers.instructions import parse_instructions as parse_instructions
 from statestore.managers.log_entries import LogEntry as LogEntry
-from statestore.managers.task_claims import TaskClaims
+from statestore.managers.queue_items import QueueItem, fields_of_item
 from statestore.managers.task_dependencies import TaskDependencies
-from statestore.managers.task_lifecycle import TaskLifecycle
 from statestore.managers.task_output import TaskOutput
 from statestore.managers.task_priorities import MEDIUM
 from statestore.managers.task_queries import TaskQueries
 from statestore.managers.task_records import Progress as Progress
 from statestore.managers.task_records import Task as Task
+from statestore.managers.task_running import TaskRunning
 from statestore.managers.task_statuses import NEW_STATUSES
 from statestore.managers.task_statuses import TaskStatus as TaskStatus
 from statestore.managers.task_tree import TaskTree
@@ -23,7 +24,7 @@ from statestore.models.keys import check_id
 from statestore.records.drafts import Draft
 
 
-class TaskManager(TaskClaims, TaskLifecycle, TaskTree, TaskDependencies, TaskOutput, TaskQueries):
+class TaskManager(TaskRunning, TaskTree, TaskDependencies, TaskOutput, TaskQueries):
     """The tasks of a store, in `tasks/`.
 
     However a task is changed, its status goes by `TASK_TRANSITIONS`, it gets no circle of parents
@@ -68,36 +69,49 @@ class TaskManager(TaskClaims, TaskLifecycle, TaskTree, TaskDependencies, TaskOut
             InvalidRecord: a value is not taken; `field` names it, `allowed` what would be.
             DuplicateId, InvalidId: as they say.
         """
-        chosen = self._make_id() if id is None else check_id(id)
-        now = self._clock()
-        begun = self._new_status(chosen, status)
-        fields |= {
+        given = {
+            **fields,
             "title": title,
             "description": description,
-            "parent_id": None if parent_id is None else self._id(parent_id),
+            "parent_id": parent_id,
             "session_id": session_id,
             "assigned_to": assigned_to,
-            "status": begun,
+            "status": status,
             "priority": priority,
-            "depends_on": depends_on if isinstance(depends_on, str) else tuple(depends_on),
+            "depends_on": depends_on,
             "metadata": metadata,
         }
-        if actor is not None:
-            fields["created_by"] = actor
-        fields.setdefault("created_at", now)
-        fields.setdefault("updated_at", fields["created_at"])
-        if begun is TaskStatus.RUNNING:
-            fields.setdefault("started_at", now)
-        self._want_fields(chosen, fields)
+        made = self._creation(given, id=id, allow_missing=allow_missing, actor=actor)
+        return self._change_all(made)
 
-        def created(draft: Draft[Task]) -> Task:
-            more = self._of_others(draft, chosen, fields, allow_missing=allow_missing)
-            new = draft.add(self._made(chosen, lambda: Task(chosen, **{**fields, **more})))
-            if new.status in _HEARD_ABOVE:
-                self._roll_up(draft, [new.parent_id], actor)
-            return new
+    def add_tasks(
+        self, session_id: str | None, items: Iterable[QueueItem], *, actor: str | None = None
+    ) -> tuple[Task, ...]:
+        """Add tasks to a session, behind those that it has, and return them: all of them or none.
 
-        return self._change_all(created)
+        Args:
+            items: for each its title, an instruction, see `parse_instructions`, or a mapping of
+                arguments of `create`. A mapping with an `id` can be named in `depends_on` of a
+                later one. An instruction that is done already has succeeded.
+            actor: who adds them.
+        Raises:
+            InvalidRecord, RecordNotFound, DuplicateId, InvalidId: see `create`.
+        """
+        made = [self._from_item(session_id, one, actor) for one in items]
+
+        def added(draft: Draft[Task]) -> tuple[Task, ...]:
+            place = self._last_place(draft, session_id) + 1
+            return tuple(make(draft, place + at) for at, make in enumerate(made))
+
+        return self._change_all(added)
+
+    def add_instructions(
+        self, session_id: str | None, text: str, *, actor: str | None = None
+    ) -> tuple[Task, ...]:
+        """Add the tasks that a text asks for, see `parse_instructions`, as `add_tasks` does."""
+        if not isinstance(text, str):
+            raise InvalidRecord(self.kind, None, "instructions are a text", field="text")
+        return self.add_tasks(session_id, parse_instructions(text), actor=actor)
 
     def add_subtask(self, parent: str | Task, title: str = "", **fields: Any) -> Task:
         """Add a task below another, in the session of that one, and return it. See `create`."""
@@ -168,6 +182,41 @@ class TaskManager(TaskClaims, TaskLifecycle, TaskTree, TaskDependencies, TaskOut
 
     # --- inside -----------------------------------------------------------------------
 
+    def _creation(
+        self,
+        given: Mapping[str, Any],
+        *,
+        id: str | None = None,
+        allow_missing: bool = False,
+        actor: str | None = None,
+    ) -> _Creation:
+        chosen = self._make_id() if id is None else check_id(id)
+        now = self._clock()
+        begun = self._new_status(chosen, given.get("status", TaskStatus.PENDING))
+        parent_id, depends_on = given.get("parent_id"), given.get("depends_on", ())
+        fields = {
+            **given,
+            "parent_id": None if parent_id is None else self._id(parent_id),
+            "status": begun,
+            "depends_on": _as_ids(depends_on),
+        }
+        if actor is not None:
+            fields["created_by"] = actor
+        fields.setdefault("created_at", now)
+        fields.setdefault("updated_at", fields["created_at"])
+        if begun is TaskStatus.RUNNING:
+            fields.setdefault("started_at", now)
+        self._want_fields(chosen, fields)
+
+        def created(draft: Draft[Task], place: int | None = None) -> Task:
+            more = self._of_others(draft, chosen, fields, place, allow_missing=allow_missing)
+            new = draft.add(self._made(chosen, lambda: Task(chosen, **{**fields, **more})))
+            if new.status in _HEARD_ABOVE:
+                self._roll_up(draft, [new.parent_id], actor)
+            return new
+
+        return created
+
     def _new_status(self, id: str, status: object) -> TaskStatus:
         begun = self._to_status(id, status)
         if begun not in NEW_STATUSES:
@@ -177,10 +226,16 @@ class TaskManager(TaskClaims, TaskLifecycle, TaskTree, TaskDependencies, TaskOut
         return begun
 
     def _of_others(
-        self, draft: Draft[Task], id: str, fields: Mapping[str, Any], *, allow_missing: bool
+        self,
+        draft: Draft[Task],
+        id: str,
+        fields: Mapping[str, Any],
+        place: int | None,
+        *,
+        allow_missing: bool,
     ) -> dict[str, Any]:
         """Return the fields of a new task that depend on the tasks that are there."""
-        parent_id, session_id = fields["parent_id"], fields["session_id"]
+        parent_id, session_id = fields["parent_id"], fields.get("session_id")
         if parent_id is not None and draft.get(parent_id) is None:
             raise RecordNotFound(self.kind, parent_id, field="parent_id")
         more: dict[str, Any] = {
@@ -189,9 +244,50 @@ class TaskManager(TaskClaims, TaskLifecycle, TaskTree, TaskDependencies, TaskOut
             )
         }
         if session_id is not None and fields.get("position") is None:
-            taken = (one.position for one in draft.all() if one.session_id == session_id)
-            more["position"] = max((one for one in taken if one is not None), default=-1) + 1
+            more["position"] = self._last_place(draft, session_id) + 1 if place is None else place
         return more
+
+    def _last_place(self, draft: Draft[Task], session_id: str | None) -> int:
+        taken = (one.position for one in draft.all() if one.session_id == session_id)
+        return max((one for one in taken if one is not None), default=-1)
+
+    def _from_item(
+        self, session_id: str | None, item: object, actor: str | None
+    ) -> Callable[[Draft[Task], int | None], Task]:
+        try:
+            fields, is_done = fields_of_item(item)
+        except TypeError as error:
+            raise InvalidRecord(self.kind, None, str(error), field="items") from None
+        more = {name: fields.pop(name) for name in _ARGUMENTS if name in fields}
+        if fields.setdefault("session_id", session_id) != session_id:
+            reason = "an item belongs to the session that it is added to"
+            raise InvalidRecord(self.kind, None, reason, field="session_id")
+        make = self._creation(fields, **{"actor": actor, **more})
+        return partial(self._done_before, make, actor=actor) if is_done else make
+
+    def _done_before(
+        self, make: _Creation, draft: Draft[Task], place: int | None, *, actor: str | None
+    ) -> Task:
+        task = make(draft, place)
+        for status in (TaskStatus.RUNNING, TaskStatus.SUCCEEDED):
+            task = draft.put(self._next(task, actor, status=status))
+        self._roll_up(draft, [task.parent_id], actor)
+        return task
+
+
+class _Creation(Protocol):
+    """Adds a task to a draft, at a place if none was given with it, and returns it."""
+
+    def __call__(self, draft: Draft[Task], place: int | None = None, /) -> Task: ...
+
+
+_ARGUMENTS = ("id", "allow_missing", "actor")
+"""The arguments of `create` that are no fields of a task."""
+
+
+def _as_ids(value: Any) -> Any:
+    is_list = isinstance(value, Iterable) and not isinstance(value, str)
+    return tuple(value) if is_list else value
 
 
 _HEARD_ABOVE = NEW_STATUSES - {TaskStatus.PENDING, TaskStatus.READY, TaskStatus.QUEUED}
