@@ -11,6 +11,7 @@ from statestore.managers.conversation_upkeep import Trimmed
 from statestore.managers.conversations import Conversation, ConversationManager
 from statestore.managers.focus import Focus, FocusChain, FocusManager
 from statestore.managers.instructions import Instruction, parse_instructions
+from statestore.managers.leases import Lease
 from statestore.managers.log_entries import LogEntry
 from statestore.managers.logs import LogManager, SessionLog
 from statestore.managers.manager import Manager
@@ -22,6 +23,13 @@ from statestore.managers.messages import (
     text_part,
     tool_result_part,
     tool_use_part,
+)
+from statestore.managers.queue_reports import (
+    QueueProgress,
+    QueueStats,
+    ResumeReport,
+    RunReport,
+    SkippedTask,
 )
 from statestore.managers.reports import Report, ReportManager
 from statestore.managers.session_records import (
@@ -59,6 +67,7 @@ __all__ = [
     "FrozenDict",
     "Instruction",
     "Items",
+    "Lease",
     "LogEntry",
     "LogManager",
     "Manager",
@@ -68,8 +77,12 @@ __all__ = [
     "Part",
     "Problem",
     "Progress",
+    "QueueProgress",
+    "QueueStats",
     "Report",
     "ReportManager",
+    "ResumeReport",
+    "RunReport",
     "Session",
     "SessionLimits",
     "SessionLog",
@@ -77,6 +90,7 @@ __all__ = [
     "SessionMode",
     "SessionStatistics",
     "SessionStatus",
+    "SkippedTask",
     "Task",
     "TaskManager",
     "TaskStatus",
