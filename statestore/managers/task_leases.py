@@ -188,10 +188,16 @@ class TaskLeases(TaskBase):
             raise self._claimed_by(current, lease)
 
     def _is_claimed(self, given: str | Task) -> bool:
-        known = self.get(self._id(given))
+        name = self._id(given)
+        known = self.get(name)
         tasks = [one for one in (given, known) if isinstance(one, Task) and one.lease is not None]
-        self._ask_of(tasks)
-        return bool(tasks)
+        if not tasks:
+            return False
+        if self._owner is not None and self._scope() is None:
+            self._owner.renew(self.kind, name)
+            known = self.get(name)
+        self._ask_of([known] if known is not None else [])
+        return True
 
     def _want_claimed(self, current: Task) -> Lease:
         if current.lease is None:
