@@ -6,7 +6,13 @@ import contextlib
 from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
-from statestore.errors import InvalidRecord, InvalidTransition, LeaseLost, StateStoreError
+from statestore.errors import (
+    EncodeError,
+    InvalidRecord,
+    InvalidTransition,
+    LeaseLost,
+    StateStoreError,
+)
 from statestore.managers.queue_reports import RunReport
 from statestore.managers.task_claims import Where
 from statestore.managers.task_lifecycle import TaskLifecycle
@@ -130,7 +136,7 @@ class TaskRunning(TaskQueues, TaskLifecycle):
             return self.complete(task, result, confidence=confidence)
         except InvalidTransition:
             raise
-        except InvalidRecord as error:
+        except (EncodeError, InvalidRecord) as error:
             return self.fail(task, f"what it returned cannot be kept: {error.reason}")
 
 

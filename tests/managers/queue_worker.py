@@ -27,7 +27,8 @@ def work(path, name, death=""):
         news = threading.Event()
         store.on_load(lambda _: news.set())
         store.watch(0.01)
-        print("ready", flush=True)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
         sys.stdin.readline()
         if what == "s":
             timer = threading.Timer(float(when), die)
