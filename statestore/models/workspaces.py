@@ -45,6 +45,9 @@ class Workspace(Generic[R]):
             self.written[id] = record
             return
         self.made.add(id)
+        if id not in self.written:
+            self.written[id] = record
+            return
         others = {key: one for key, one in self.written.items() if key != id}
         self.written = {**others, id: record}
 
