@@ -18,9 +18,8 @@ IN_HAND: Final = frozenset(
 )
 """The statuses in which a task can have a lease. With any other the lease goes."""
 
-CLAIMABLE: Final = frozenset(
-    {TaskStatus.PENDING, TaskStatus.READY, TaskStatus.QUEUED, TaskStatus.RESUMABLE}
-)
+# A tuple: hashing a status takes longer than comparing it with a few.
+CLAIMABLE: Final = (TaskStatus.PENDING, TaskStatus.READY, TaskStatus.QUEUED, TaskStatus.RESUMABLE)
 """The statuses in which a queue gives a task away. What has a lease that is over is given, too."""
 
 

@@ -128,15 +128,17 @@ class TaskClaims(TaskLeases):
         wanted = None if types is None else frozenset(among(types))
         tasks = self._of_session(session_id)
         self._ask_of(tasks)
-        parents = {one.parent_id for one in self.all()} if self.roll_up else set()
-        free = [
-            (queue_place(task), task)
-            for task in tasks
-            if (task.lease is not None or task.status in CLAIMABLE)
-            and (wanted is None or task.type in wanted)
-            and (task.lease is not None or task.id not in parents)
-            and self._is_free(task)
-        ]
+        everything = tasks if session_id is None else self.all()
+        parents = {one.parent_id for one in everything} if self.roll_up else set()
+        free = []
+        for task in tasks:
+            if task.lease is None:
+                if task.status not in CLAIMABLE or task.id in parents:
+                    continue
+            elif not self._is_over(task.lease):
+                continue
+            if wanted is None or task.type in wanted:
+                free.append((queue_place(task), task))
         heapq.heapify(free)
         while free:
             _, task = heapq.heappop(free)
