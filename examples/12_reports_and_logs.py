@@ -22,8 +22,9 @@ with tempfile.TemporaryDirectory() as folder:
         other.register(LogManager()).append(session.id, "disk is at 80 %", type="debug")
         logs.append(session.id, "1 failed:\ntest_empty", type="error", source="pytest")
 
-        tasks.update(task.id, status="succeeded", started_at=begun)
-        tasks.update(task.id, completed_at=begun + timedelta(seconds=90))
+        tasks.start(task)
+        tasks.complete(task)
+        tasks.update(task, started_at=begun, completed_at=begun + timedelta(seconds=90))
         report = reports.create("tests", {"passed": 3, "failed": ["test_empty"]}, task_id=task.id)
         print("a file to hand on:", store.path_of(f"reports/{report.id}"))
 

@@ -85,7 +85,7 @@ def world(tmp_path):
 def same_manager(name, record_class):
     """Return the operations that every manager has, on one of them."""
     return {
-        f"{name}.create": lambda w: getattr(w, name).create(id="new"),
+        f"{name}.create": lambda w: _create(getattr(w, name)),
         f"{name}.add": lambda w: getattr(w, name).add(record_class(id="new")),
         f"{name}.replace": lambda w: getattr(w, name).replace(_other(getattr(w, name)["1"])),
         f"{name}.update": lambda w: getattr(w, name).update("1", **_changed(getattr(w, name)["1"])),
@@ -94,6 +94,11 @@ def same_manager(name, record_class):
         f"{name}.delete_all": lambda w: getattr(w, name).delete_all(),
         f"{name}.add again": lambda w: _add_again(getattr(w, name)),
     }
+
+
+def _create(manager):
+    titled = {"title": "new"} if manager.kind == "tasks" else {}
+    manager.create(id="new", **titled)
 
 
 def _changed(record):

@@ -6,6 +6,7 @@ import pytest
 from statestore import Store, UnknownName
 from statestore.managers import TaskManager
 from statestore.managers.task_events import EVENTS
+from statestore.managers.task_leases import LEASE_EVENTS
 from statestore.managers.task_statuses import STEPS
 
 
@@ -198,7 +199,7 @@ def test_refused_operation_is_not_told(tasks):
 
 
 def test_only_the_names_of_the_table_can_be_heard(tasks):
-    assert tasks.event_names == ("created", "updated", "deleted", *EVENTS)
+    assert tasks.event_names == ("created", "updated", "deleted", *EVENTS, *LEASE_EVENTS)
     with pytest.raises(UnknownName):
         tasks.on("begun", print)
     assert len(STEPS) == 15
