@@ -49,7 +49,9 @@ def filled(manager):
         record = manager.create("One")
         manager.push(record.id, type="file", target="a.py", context={"line": 3})
         return manager[record.id]
-    return manager.create("One", result={"a": [1]}, tags=["x"], depends_on=["y"], allow_missing=True)
+    return manager.create(
+        "One", result={"a": [1]}, tags=["x"], depends_on=["y"], allow_missing=True
+    )
 
 
 @pytest.mark.parametrize("make", [SessionManager, ConversationManager, FocusManager, TaskManager])
