@@ -143,16 +143,16 @@ def test_what_waits_for_others_is_given_when_they_have_succeeded(clock):
 
 def test_a_parent_is_done_by_its_children(clock):
     tasks = TaskManager(clock=clock)
-    tasks.create("All", id="p")
-    tasks.create("Part", id="c", parent_id="p")
+    tasks.create("All", id="a")
+    tasks.create("Part", id="b", parent_id="a")
 
     part = tasks.claim()
 
-    assert part.id == "c"
-    assert tasks["p"].status == "running"
+    assert part.id == "b"
+    assert tasks["a"].status == "running"
     assert tasks.claim() is None
     tasks.complete(part)
-    assert tasks["p"].status == "succeeded"
+    assert tasks["a"].status == "succeeded"
 
 
 def test_a_parent_that_does_not_follow_its_children_is_a_task_as_others(clock):

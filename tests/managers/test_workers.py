@@ -232,3 +232,30 @@ def test_threads_end_each_task_once(tmp_path, place):
     assert {task.attempts for task in tasks} == {1}
     if store is not None:
         store.close()
+
+
+FORKED = """
+import os
+import sys
+from statestore import Store
+from statestore.managers import TaskManager
+
+store = Store(sys.argv[1])
+tasks = store.register(TaskManager())
+own = tasks.claim("queue", worker="parent")
+child = os.fork()
+if child == 0:
+    tasks.claim("queue", worker="child")
+    os._exit(0 if tasks.claim("queue") is None else 1)
+status = os.waitpid(child, 0)[1]
+again = tasks.claim("queue", worker="parent")
+print(status, again.attempts, again.lease.run == own.lease.run, tasks.complete(own).status)
+"""
+
+
+def test_what_a_forked_child_has_claimed_is_over_with_the_child_alone(start, tmp_path):
+    fill(tmp_path, 2)
+
+    told, _ = start("parent", script=("-c", FORKED)).process.communicate(timeout=60)
+
+    assert told == "0 2 True succeeded\n"
