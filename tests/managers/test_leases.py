@@ -254,6 +254,32 @@ def test_a_task_whose_unsaved_change_stands_against_others_is_passed_over(two):
     assert one.claim("s").title == "Theirs"
 
 
+def test_an_edit_beside_a_claim_is_merged_with_it(two, opened):
+    one, other = two
+    one.update("a", description="more")
+    task = other.claim("s")
+
+    one.store.save_all(on_conflict="merge")
+
+    both = stored(opened)
+    assert (both.description, both.lease, both.attempts) == ("more", task.lease, 1)
+    assert other.complete(task).description == "more"
+
+
+def test_a_claim_that_an_older_state_overwrote_ends_nothing(two):
+    one, other = two
+    one.update("a", description="more")
+    task = other.claim("s", worker="w1")
+    one.store.save_all(on_conflict="mine")
+
+    again = one.claim("s", worker="w2")
+
+    assert again.id == "a"
+    with pytest.raises(LeaseLost):
+        other.complete(task)
+    assert one.complete(again).status == "succeeded"
+
+
 def test_threads_of_one_opening_are_given_different_tasks(opened):
     one = opened()
     one.add_tasks("s", [str(number) for number in range(40)])
