@@ -440,6 +440,22 @@ class RecordNotFound(StateStoreError, KeyError):
         )
 
 
+class FocusNotFound(RecordNotFound):
+    """There is no focus with this id in a chain, or not where it was looked for."""
+
+    def __init__(self, kind: str, id: str, focus_id: str) -> None:
+        super().__init__(kind, id)
+        self.args = (kind, id, focus_id)
+        self.focus_id = focus_id
+
+    def __str__(self) -> str:
+        name = _key(self.kind, self.id)
+        return (
+            f"there is no focus {ascii(self.focus_id)[:120]} there in {name}; "
+            f"see what there is: statestore show {name}"
+        )
+
+
 class MessageNotFound(RecordNotFound):
     """There is no message with this id in a conversation."""
 

@@ -52,6 +52,7 @@ EXAMPLES = [
     (errors.TooDeep("yaml", "101 levels"), ["yaml", "101 levels"]),
     (errors.UnknownFormat("it is empty"), ["it is empty"]),
     (errors.AmbiguousFormat(["json", "yaml"]), ["json or yaml"]),
+    (errors.FocusNotFound("focus", "c", "f\n"), ["focus/c", "'f\\n'", "statestore show focus/c"]),
     (errors.RecordNotFound("notes", "a"), ["notes/a", "statestore ls notes"]),
     (errors.RecordNotFound("notes", "a", "parent_id"), ["notes/a, which parent_id names"]),
     (
