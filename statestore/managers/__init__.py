@@ -10,6 +10,8 @@ from statestore.managers.conversation_texts import estimated_tokens
 from statestore.managers.conversation_upkeep import Trimmed
 from statestore.managers.conversations import Conversation, ConversationManager
 from statestore.managers.focus import Focus, FocusChain, FocusManager
+from statestore.managers.focus_records import FocusLimits
+from statestore.managers.focus_statistics import FocusStatistics
 from statestore.managers.instructions import Instruction, parse_instructions
 from statestore.managers.leases import Lease
 from statestore.managers.log_entries import LogEntry
@@ -63,7 +65,9 @@ __all__ = [
     "ConversationTotals",
     "Focus",
     "FocusChain",
+    "FocusLimits",
     "FocusManager",
+    "FocusStatistics",
     "FrozenDict",
     "Instruction",
     "Items",

@@ -1,126 +1,41 @@
-"""Focus chains: what an agent has its mind on, and had before."""
+"""The manager of focus chains: what an agent has its mind on, and had before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
-from statestore.errors import InvalidRecord
-from statestore.managers.domain import DomainManager
-from statestore.models.documents import FrozenDict, freeze_mapping
-from statestore.models.sequences import Items
-from statestore.records.columns import (
-    COLUMN,
-    items_column,
-    list_column,
-    read_in_columns,
-    read_objects,
-)
-from statestore.records.fields import (
-    extra_field,
-    id_field,
-    integer_field,
-    made_id_field,
-    mapping_field,
-    text_field,
-    texts_field,
-    time_field,
-    to_items,
-)
+from statestore.errors import DuplicateId, InvalidRecord
+from statestore.managers.focus_branches import FocusBranches
+from statestore.managers.focus_changes import FocusChanges
+from statestore.managers.focus_details import FocusDetails
+from statestore.managers.focus_events import EVENTS, events_of
+from statestore.managers.focus_joins import FocusJoins
+from statestore.managers.focus_queries import FocusQueries
+from statestore.managers.focus_records import KIND, Focus, FocusChain, FocusLimits, index_of
+from statestore.managers.focus_sharing import FocusSharing
+from statestore.managers.focus_steps import FocusSteps
+from statestore.models.keys import check_id
+from statestore.records.announcing import Told
+from statestore.records.drafts import Draft
 from statestore.records.ids import new_id
 from statestore.records.sharing import Merge
 
-FOCUS_TYPES = (
-    "file",
-    "directory",
-    "task",
-    "error",
-    "test",
-    "function",
-    "class",
-    "package",
-    "project",
-    "custom",
-)
-"""The usual types of a focus; any other text is taken too."""
-
-LOW, NORMAL, HIGH, CRITICAL = 1, 5, 10, 20
-"""The usual priorities of a focus; any number from 1 to 20 is taken."""
+__all__ = ["Focus", "FocusChain", "FocusManager"]
 
 
-def _read_children(documents: list[Any]) -> tuple[Focus, ...]:
-    return tuple(read_objects(Focus, documents))
+class FocusManager(
+    FocusChanges, FocusSteps, FocusBranches, FocusJoins, FocusQueries, FocusDetails, FocusSharing
+):
+    """The focus chains of a store, in `focus/`.
 
-
-@read_in_columns
-@attrs.frozen
-class Focus:
-    """One thing that an agent has its mind on, with those below it as a tree.
-
-    `expires_at` is aware, in UTC; None is never. `children` is last, as it grows.
+    A chain is named by its id or by any record of it, a focus by its id or by any value of it.
     """
 
-    id: str = made_id_field()
-    type: str = text_field("custom")
-    target: str = text_field()
-    description: str = text_field()
-    priority: int = integer_field(NORMAL, low=LOW, high=CRITICAL)
-    tags: tuple[str, ...] = texts_field()
-    context: FrozenDict = mapping_field()
-    metadata: FrozenDict = mapping_field()
-    created_at: datetime = time_field()
-    updated_at: datetime = time_field()
-    expires_at: datetime | None = time_field(optional=True)
-    extra: FrozenDict = extra_field()
-    children: tuple[Focus, ...] = attrs.field(
-        factory=tuple, kw_only=True, metadata={COLUMN: list_column(_read_children)}
-    )
-
-    @children.validator
-    def _want_focuses(self, _: object, value: object) -> None:
-        if not isinstance(value, tuple) or not all(type(one) is Focus for one in value):
-            raise TypeError("children takes a tuple of Focus")
-
-
-def _to_focuses(value: Iterable[Focus]) -> Items[Focus]:
-    return to_items(value, Focus)
-
-
-@read_in_columns
-@attrs.frozen
-class FocusChain:
-    """The things that an agent has its mind on, the newest last.
-
-    `current_id` names the focus of the moment; None is none. `max_size` is the number of focuses
-    at most, 0 without limit. `focuses` is last, as it grows.
-    """
-
-    id: str = id_field()
-    name: str = text_field()
-    description: str = text_field()
-    session_id: str | None = text_field(None)
-    max_size: int = integer_field(0, low=0)
-    current_id: str | None = text_field(None)
-    context: FrozenDict = mapping_field()
-    metadata: FrozenDict = mapping_field()
-    created_at: datetime = time_field()
-    updated_at: datetime = time_field()
-    extra: FrozenDict = extra_field()
-    focuses: Items[Focus] = attrs.field(
-        factory=Items, kw_only=True, converter=_to_focuses, metadata={COLUMN: items_column(Focus)}
-    )
-
-    @property
-    def current(self) -> Focus | None:
-        """The focus of the moment."""
-        return next((one for one in self.focuses if one.id == self.current_id), None)
-
-
-class FocusManager(DomainManager[FocusChain]):
-    """The focus chains of a store, in `focus/`."""
+    _domain_events: ClassVar[tuple[str, ...]] = EVENTS
 
     def __init__(
         self,
@@ -128,45 +43,123 @@ class FocusManager(DomainManager[FocusChain]):
         clock: Callable[[], datetime] | None = None,
         make_id: Callable[[], str] = new_id,
         merge: Merge[FocusChain] | None = None,
+        limits: FocusLimits | Mapping[str, Any] | None = None,
     ) -> None:
-        """See `Manager`."""
-        super().__init__("focus", FocusChain, clock=clock, make_id=make_id, merge=merge)
+        """See `Limited` for what `limits` mean, and `FocusLimits` for which there are."""
+        super().__init__(KIND, FocusChain, clock=clock, make_id=make_id, merge=merge, limits=limits)
 
-    def create(self, name: str = "", id: str | None = None, **fields: Any) -> FocusChain:
-        """Add a focus chain and return it. See `Manager.create`."""
-        return super().create(id=id, name=name, **fields)
-
-    def push(
+    def create(
         self,
-        chain: str | FocusChain,
+        name: str = "",
+        id: str | None = None,
         *,
-        type: str = "custom",
-        target: str = "",
-        context: Mapping[str, Any] | None = None,
+        active: bool = False,
+        max_size: int | None = None,
         **fields: Any,
-    ) -> Focus:
-        """Add a focus at the end of a chain, make it the current one, and return it.
+    ) -> FocusChain:
+        """Add a focus chain and return it. See `Manager.create`.
 
-        When the chain is full the focuses that have expired go first, then the oldest.
+        Where there are more than `max_chains` then, the oldest that are not active are deleted in
+        the same step. Of `focuses` that it is to begin with the newest are kept.
 
+        Args:
+            name: at most 1,000 characters.
+            active: make it the active chain, and all others inactive, in the same step.
+            max_size: the focuses at most, 0 without limit; by default what the limits say.
         Raises:
-            RecordNotFound, InvalidRecord: as they say; nothing was added.
+            DuplicateId, InvalidId: as they say; nothing was added.
+            InvalidRecord: there is no such field, it does not take the value, or `max_chains`
+                leaves no room; nothing was added.
         """
         now = self._clock()
-        fields.setdefault("created_at", now)
-        fields.setdefault("updated_at", fields["created_at"])
-        id = self._id(chain)
-        try:
-            focus = Focus(type=type, target=target, context=freeze_mapping(context), **fields)
-        except (TypeError, ValueError) as error:
-            raise InvalidRecord(self.kind, id, f"focus: {error}") from error
+        if max_size is None:
+            max_size = self.limits.max_size or 0
+        given = {"created_at": now, **fields, "name": name, "max_size": max_size}
+        given.setdefault("updated_at", given["created_at"])
+        if active:
+            given["activated_at"] = now
+        values = self._checked_chain(id, given)
+        chosen = self._make_id() if id is None else check_id(id)
+        record = self._made(chosen, lambda: FocusChain(chosen, **values))
+        self._want_pointer(record)
+        return self.add(self._within_size(record, now))
 
-        def pushed(current: FocusChain) -> FocusChain:
-            older = current.focuses
-            if current.max_size and len(older) >= current.max_size:
-                fresh = [o for o in older if o.expires_at is None or o.expires_at > now]
-                older = Items(fresh[max(0, len(fresh) + 1 - current.max_size) :], Focus)
-            return self._evolved(current, focuses=older.extended([focus]), current_id=focus.id)
+    def update(self, id: str | FocusChain, /, **changes: Any) -> FocusChain:
+        """Change fields of a chain and return the new chain.
 
-        self._modify(id, pushed)
-        return focus
+        Where it is to hold less than it does, by `max_size` or by `focuses`, what has expired goes
+        first, then the oldest; the current focus stays one of the chain.
+
+        Raises:
+            RecordNotFound: there is none.
+            InvalidRecord: there is no such field, it does not take the value, `current_id` is none
+                of the chain's own focuses, or two of the focuses have one id.
+        """
+        values = self._checked_chain(self._id(id), changes)
+        self._want_unique(self._id(id), values.get("focuses", ()))
+
+        def changed(current: FocusChain) -> FocusChain:
+            if "focuses" in values and "current_id" not in values:
+                new = self._holding(current, **values)
+            else:
+                new = self._evolved(current, **values)
+            if "current_id" in values:
+                self._want_pointer(new)
+            return self._within_size(new, self._clock())
+
+        return self._modify(id, changed)
+
+    def import_document(
+        self,
+        document: Mapping[str, Any],
+        *,
+        id: str | None = None,
+        replace: bool = False,
+        activate: bool = False,
+    ) -> FocusChain:
+        """Add the chain that a document holds, and return it. See `Transfer`.
+
+        `max_chains` holds as for `create`.
+
+        Args:
+            activate: make it the active chain, and all others inactive. Else it is not, unless it
+                takes the place of that.
+        Raises:
+            InvalidRecord: the document is of another kind, two of its focuses have one id, or
+                `max_chains` leaves no room; nothing was added.
+        """
+        record = self._imported(document, None if id is None else check_id(id))
+        self._want_unique(record.id, record.focuses)
+
+        def make(draft: Draft[FocusChain]) -> FocusChain:
+            current = draft.get(record.id)
+            if current is not None and not replace:
+                raise DuplicateId(self.kind, record.id)
+            new = self._received(record, current)
+            if current is None:
+                draft.add(new)
+            elif new != current:
+                draft.put(new)
+            if activate:
+                self._activated(draft, record.id)
+            self._make_room(draft, {record.id})
+            return draft[record.id]
+
+        return self._change_all(make)
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _received(self, record: FocusChain, current: FocusChain | None) -> FocusChain:
+        active = None if current is None else current.activated_at
+        if record.activated_at != active:
+            record = attrs.evolve(record, activated_at=active)
+        return super()._received(record, current)
+
+    def _events_of(self, before: FocusChain | None, after: FocusChain | None) -> Iterable[Told]:
+        return events_of(before, after)
+
+    def _want_pointer(self, chain: FocusChain) -> None:
+        if chain.current_id is None or index_of(chain.focuses, chain.current_id) is not None:
+            return
+        reason = "current_id takes the id of one of the chain's own focuses, or None"
+        raise InvalidRecord(self.kind, chain.id, reason, field="current_id")

@@ -349,7 +349,9 @@ def test_pushed_focus_stays_even_if_it_has_expired_already(clock):
     chain = chains.create("c", max_size=1)
     chains.push(chain.id, target="old")
 
-    focus = chains.push(chain.id, target="late", expires_at=MOMENT - timedelta(hours=1))
+    focus = chains.push(
+        chain.id, target="late", created_at=MOMENT - timedelta(hours=2), ttl_s=60 * 60
+    )
 
     assert chains[chain.id].focuses == (focus,)
     assert chains[chain.id].current == focus

@@ -112,6 +112,9 @@ def kind(request):
 
 def created(manager, record_class):
     values = field_values(record_class)
+    if record_class is FocusChain:
+        values["focuses"] = with_ids_of_their_own(values["focuses"])
+        values["current_id"] = values["focuses"][0].id
     # Operations refuse what only the store itself, or an import, brings: an ended task, say.
     return manager.add(record_class(**values)), values
 
@@ -121,6 +124,14 @@ def made(manager, **fields):
     if manager.record_class is Task:
         fields.setdefault("title", "t")
     return manager.create(**fields)
+
+
+def with_ids_of_their_own(focuses, above=""):
+    ids = [f"{above}{number} é\n" for number in range(len(focuses))]
+    return tuple(
+        attrs.evolve(one, id=id, children=with_ids_of_their_own(one.children, id))
+        for id, one in zip(ids, focuses, strict=True)
+    )
 
 
 # --- every field ----------------------------------------------------------------------
