@@ -1,51 +1,56 @@
 """Managers: the live records of each kind and the operations of its domain."""
 
-from statestore.managers.conversation_limits import ConversationLimits
-from statestore.managers.conversation_search import MessageHit
-from statestore.managers.conversation_statistics import (
+from statestore.managers.conversations import (
+    Conversation,
+    ConversationLimits,
+    ConversationManager,
     ConversationStatistics,
     ConversationTotals,
-)
-from statestore.managers.conversation_texts import estimated_tokens
-from statestore.managers.conversation_upkeep import Trimmed
-from statestore.managers.conversations import Conversation, ConversationManager
-from statestore.managers.focus import Focus, FocusChain, FocusManager
-from statestore.managers.focus_records import FocusLimits
-from statestore.managers.focus_statistics import FocusStatistics
-from statestore.managers.instructions import Instruction, parse_instructions
-from statestore.managers.leases import Lease
-from statestore.managers.log_entries import LogEntry
-from statestore.managers.logs import LogManager, SessionLog
-from statestore.managers.manager import Manager
-from statestore.managers.messages import (
     Message,
+    MessageHit,
     Part,
     ToolCall,
+    Trimmed,
+    estimated_tokens,
     image_part,
     text_part,
     tool_result_part,
     tool_use_part,
 )
-from statestore.managers.queue_reports import (
+from statestore.managers.focus import Focus, FocusChain, FocusLimits, FocusManager, FocusStatistics
+from statestore.managers.logs import LogManager, SessionLog
+from statestore.managers.manager import Manager
+from statestore.managers.reports import Report, ReportManager
+from statestore.managers.sessions import (
+    SESSION_TRANSITIONS,
+    Session,
+    SessionLimits,
+    SessionManager,
+    SessionMode,
+    SessionStatistics,
+    SessionStatus,
+    wants_project_and_name,
+)
+from statestore.managers.tasks import (
+    TASK_TRANSITIONS,
+    TASK_TYPES,
+    TYPE_ALIASES,
+    Instruction,
+    Lease,
+    LogEntry,
+    Progress,
     QueueProgress,
     QueueStats,
     ResumeReport,
     RunReport,
     SkippedTask,
+    Task,
+    TaskManager,
+    TaskStatus,
+    detect_type,
+    parse_instructions,
+    type_named,
 )
-from statestore.managers.reports import Report, ReportManager
-from statestore.managers.session_records import (
-    SESSION_TRANSITIONS,
-    Session,
-    SessionLimits,
-    SessionMode,
-    SessionStatus,
-    wants_project_and_name,
-)
-from statestore.managers.session_statistics import SessionStatistics
-from statestore.managers.sessions import SessionManager
-from statestore.managers.task_types import TASK_TYPES, TYPE_ALIASES, detect_type, type_named
-from statestore.managers.tasks import Progress, Task, TaskManager, TaskStatus
 from statestore.models.documents import FrozenDict
 from statestore.models.problems import Problem
 from statestore.models.sequences import Items
@@ -56,6 +61,7 @@ from statestore.records.validating import View
 
 __all__ = [
     "SESSION_TRANSITIONS",
+    "TASK_TRANSITIONS",
     "TASK_TYPES",
     "TYPE_ALIASES",
     "Conversation",

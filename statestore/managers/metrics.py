@@ -7,11 +7,9 @@ from statistics import fmean
 
 import attrs
 
-from statestore.managers.session_records import Session, SessionStatus
-from statestore.managers.tasks import Task, TaskStatus
-
-TERMINAL = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED})
-"""The statuses of tasks that are over."""
+from statestore.managers.sessions.records import Session, SessionStatus
+from statestore.managers.tasks.records import Task
+from statestore.managers.tasks.statuses import ENDED, TaskStatus
 
 _ACTIVE = frozenset({TaskStatus.DELEGATED, TaskStatus.RUNNING, TaskStatus.INTERACTIVE})
 
@@ -69,7 +67,7 @@ def task_metrics(tasks: Iterable[Task]) -> TaskMetrics:
     """Return the figures of tasks."""
     known = tuple(tasks)
     active = sum(one.status in _ACTIVE for one in known)
-    over = sum(one.status in TERMINAL for one in known)
+    over = sum(one.status in ENDED for one in known)
     times = [time for one in known if (time := completion_s(one)) is not None]
     return TaskMetrics(
         total=len(known),

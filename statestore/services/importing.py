@@ -19,9 +19,9 @@ from statestore.errors import (
     UnknownName,
     UnknownTranscript,
 )
-from statestore.managers.conversations import Conversation, ConversationManager
-from statestore.managers.session_records import Session
-from statestore.managers.sessions import SessionManager
+from statestore.managers.conversations.manager import Conversation, ConversationManager
+from statestore.managers.sessions.manager import SessionManager
+from statestore.managers.sessions.records import Session
 from statestore.models.documents import check_document, freeze_mapping
 from statestore.models.reports import Failure, ImportReport
 from statestore.records.codec import Codec

@@ -19,8 +19,8 @@ from statestore.managers.metrics import (
     session_metrics,
     task_metrics,
 )
-from statestore.managers.session_records import Session
-from statestore.managers.tasks import Task
+from statestore.managers.sessions.records import Session
+from statestore.managers.tasks.records import Task
 from statestore.models.documents import FrozenDict, dumps_checked
 from statestore.models.times import format_time
 from statestore.records.scopes import scope_of

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from statestore.errors import InvalidId
-from statestore.managers.messages import Message, to_content
+from statestore.managers.conversations.message import Message, to_content
 from statestore.models.documents import freeze_mapping
 from statestore.models.keys import check_id
 from statestore.models.times import parse_time

@@ -25,7 +25,7 @@ import attrs
 import orjson
 
 from statestore.errors import DecodeError, TooLarge, UnknownTranscript
-from statestore.managers.messages import Message
+from statestore.managers.conversations.message import Message
 from statestore.models.documents import MAX_SIZE_BYTES
 from statestore.serializers import get
 from statestore.services.transcript_messages import (

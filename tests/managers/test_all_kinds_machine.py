@@ -21,7 +21,7 @@ from statestore.managers import (
     TaskManager,
     TaskStatus,
 )
-from statestore.managers.task_statuses import TASK_TRANSITIONS
+from statestore.managers.tasks.statuses import TASK_TRANSITIONS
 from statestore.models.keys import Key
 
 IDS = st.sampled_from(["a", "B", "c/d"])

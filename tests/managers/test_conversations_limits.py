@@ -20,8 +20,8 @@ from statestore.managers import (
     tool_result_part,
     tool_use_part,
 )
-from statestore.managers.conversation_limits import TokenCounter, cut
-from statestore.managers.conversation_records import head_length
+from statestore.managers.conversations.limits import TokenCounter, cut
+from statestore.managers.conversations.records import head_length
 from statestore.models.keys import Key
 from statestore.models.sequences import Items
 

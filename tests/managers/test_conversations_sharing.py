@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from statestore import Conflict, InvalidRecord, RecordNotFound, SaveFailed, StaleRecord, Store
 from statestore.managers import Conversation, ConversationManager, Message
-from statestore.managers.conversation_merging import together
+from statestore.managers.conversations.merging import together
 from statestore.models.sequences import Items
 
 MOMENT = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)

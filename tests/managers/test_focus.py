@@ -6,7 +6,7 @@ import pytest
 
 from statestore import FocusNotFound, InvalidRecord, RecordNotFound, Store
 from statestore.managers import Focus, FocusChain, FocusManager
-from statestore.managers.focus_records import FOCUS_TYPES, MAX_LENGTHS
+from statestore.managers.focus.records import FOCUS_TYPES, MAX_LENGTHS
 from statestore.models.changes import Patch
 
 MOMENT = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)

@@ -19,8 +19,8 @@ from statestore import (
     StructureError,
 )
 from statestore.managers import Focus, FocusChain, FocusManager
-from statestore.managers import focus_tree as tree
-from statestore.managers.focus_tree import MAX_DEPTH
+from statestore.managers.focus import tree
+from statestore.managers.focus.tree import MAX_DEPTH
 
 FORMATS = ["json", "compact", "gzip", "yaml"]
 

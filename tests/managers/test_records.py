@@ -26,7 +26,7 @@ from statestore.managers import (
     TaskStatus,
     ToolCall,
 )
-from statestore.managers.messages import Content
+from statestore.managers.conversations.message import Content
 from statestore.models.sequences import Items
 from statestore.records.codec import Codec
 from statestore.records.shapes import EXTRA

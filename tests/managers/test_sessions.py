@@ -24,7 +24,7 @@ from statestore.managers import (
     SessionStatus,
     wants_project_and_name,
 )
-from statestore.managers.session_statistics import statistics_of
+from statestore.managers.sessions.statistics import statistics_of
 
 MOMENT = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 

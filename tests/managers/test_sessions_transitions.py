@@ -9,7 +9,7 @@ import pytest
 
 from statestore import InvalidTransition, SessionActive, Store
 from statestore.managers import SESSION_TRANSITIONS, SessionManager, SessionStatus
-from statestore.managers.session_records import ENDED
+from statestore.managers.sessions.records import ENDED
 
 MOMENT = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 PAIRS = [*itertools.product(SessionStatus, SessionStatus)]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from statestore import CircularReference, InvalidRecord, RecordNotFound
 from statestore.managers import TaskManager
-from statestore.managers.task_order import DependencyProblem
+from statestore.managers.tasks.order import DependencyProblem
 
 DEEP = 10_000
 

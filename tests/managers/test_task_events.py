@@ -5,9 +5,9 @@ import pytest
 
 from statestore import Store, UnknownName
 from statestore.managers import TaskManager
-from statestore.managers.task_events import EVENTS
-from statestore.managers.task_leases import LEASE_EVENTS
-from statestore.managers.task_statuses import STEPS
+from statestore.managers.tasks.events import EVENTS
+from statestore.managers.tasks.leases import LEASE_EVENTS
+from statestore.managers.tasks.statuses import STEPS
 
 
 @pytest.fixture

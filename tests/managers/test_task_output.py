@@ -6,7 +6,7 @@ import pytest
 
 from statestore import InvalidRecord, RecordNotFound, Store
 from statestore.managers import LogEntry, Progress, TaskManager
-from statestore.managers.task_output import FoundResult, result_in
+from statestore.managers.tasks.output import FoundResult, result_in
 from statestore.models.changes import Patch
 
 MOMENT = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)

@@ -12,7 +12,7 @@ from statestore.managers import (
     TaskManager,
     parse_instructions,
 )
-from statestore.managers.queue_items import LONGEST_TITLE, title_of
+from statestore.managers.tasks.items import LONGEST_TITLE, title_of
 
 BEGIN = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 

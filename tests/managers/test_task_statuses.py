@@ -8,7 +8,7 @@ import pytest
 
 from statestore import InvalidRecord, InvalidTransition, RecordNotFound, Store
 from statestore.managers import TaskManager, TaskStatus
-from statestore.managers.task_statuses import (
+from statestore.managers.tasks.statuses import (
     CATEGORIES,
     ENDED,
     NEW_STATUSES,

@@ -8,8 +8,8 @@ import pytest
 
 from statestore import CircularReference, HasChildren, InvalidRecord, RecordNotFound, Store
 from statestore.managers import Task, TaskManager, TaskStatus
-from statestore.managers.task_hierarchy import ROLL_UP, rolled_up
-from statestore.managers.task_statuses import TASK_TRANSITIONS
+from statestore.managers.tasks.hierarchy import ROLL_UP, rolled_up
+from statestore.managers.tasks.statuses import TASK_TRANSITIONS
 
 DEEP = 10_000
 

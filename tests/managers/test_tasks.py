@@ -8,8 +8,8 @@ import pytest
 
 from statestore import Conflict, DuplicateId, InvalidRecord, RecordNotFound, SaveFailed, Store
 from statestore.managers import Progress, Task, TaskManager, TaskStatus
-from statestore.managers.task_base import MAX_CHARACTERS
-from statestore.managers.task_priorities import (
+from statestore.managers.tasks.base import MAX_CHARACTERS
+from statestore.managers.tasks.priorities import (
     CRITICAL,
     HIGH,
     LOW,
@@ -17,7 +17,7 @@ from statestore.managers.task_priorities import (
     PRIORITIES,
     priority_name,
 )
-from statestore.managers.task_records import MAX_CHANGES, TaskChange
+from statestore.managers.tasks.records import MAX_CHANGES, TaskChange
 
 MOMENT = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 
