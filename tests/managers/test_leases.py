@@ -17,8 +17,10 @@ from statestore import (
     Store,
     TaskClaimed,
     TransactionFailed,
+    ValidationFailed,
 )
 from statestore.managers import Lease, SessionManager, TaskManager, TaskStatus
+from statestore.models.problems import Problem
 
 BEGIN = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 
@@ -252,6 +254,17 @@ def test_a_task_whose_unsaved_change_stands_against_others_is_passed_over(two):
     assert one["a"].lease is None
     one.store.load_all(discard=True)
     assert one.claim("s").title == "Theirs"
+
+
+def test_a_task_that_a_validator_refuses_is_passed_over(two):
+    one, _ = two
+    problem = Problem("status", "not now")
+    one.add_validator(lambda task, _: [problem] if (task.id, task.attempts) == ("a", 1) else None)
+
+    assert one.claim("s").id == "b"
+    with pytest.raises(ValidationFailed):
+        one.claim("s")
+    assert one["a"].lease is None
 
 
 def test_an_edit_beside_a_claim_is_merged_with_it(two, opened):

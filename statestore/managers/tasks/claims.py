@@ -8,7 +8,13 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
-from statestore.errors import CallbackFailed, Conflict, InvalidRecord, StateStoreError
+from statestore.errors import (
+    CallbackFailed,
+    Conflict,
+    InvalidRecord,
+    StateStoreError,
+    ValidationFailed,
+)
 from statestore.managers.field_checks import want_text
 from statestore.managers.log_entries import LogEntry
 from statestore.managers.queries import among
@@ -57,6 +63,7 @@ class TaskClaims(TaskLeases):
         Raises:
             InTransaction: a claim holds at once, not when a transaction ends.
             Conflict: the only tasks that there are have unsaved changes that stand against it.
+            ValidationFailed: a validator refuses the only ones that there are.
             CallbackFailed: a callback raised; the task was given back.
             ReadOnlyStore, InvalidRecord, StateStoreError: as they say.
         """
@@ -64,7 +71,7 @@ class TaskClaims(TaskLeases):
         self._want_claim(lease_s, max_attempts)
         self._bring_in()
         self._hold()
-        conflict: Conflict | None = None
+        refused: Conflict | ValidationFailed | None = None
         for task in self._candidates(session_id, types, where):
             try:
                 claimed = self._claimed(
@@ -76,13 +83,13 @@ class TaskClaims(TaskLeases):
                         max_attempts=max_attempts,
                     )
                 )
-            except Conflict as error:
-                conflict = conflict or error
+            except (Conflict, ValidationFailed) as error:
+                refused = refused or error  # one such task does not stop the others
                 continue
             if claimed is not None:
                 return claimed
-        if conflict is not None:
-            raise conflict
+        if refused is not None:
+            raise refused
         return None
 
     def claim_task(
