@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
+from statestore.errors import ConfigurationError
 from statestore.instructions.blocks import Block, to_blocks
 from statestore.instructions.marks import inline_items
 from statestore.instructions.prose import begins_with_connector, is_order, split_prose
@@ -39,6 +40,9 @@ class Instruction:
     context: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     done: bool = attrs.field(default=False, kw_only=True)
 
+    def __str__(self) -> str:
+        return self.text
+
 
 @attrs.define
 class _Draft:
@@ -64,9 +68,11 @@ def parse_instructions(
 
     Args:
         words: words of the host's own, for `detect_type`.
+    Raises:
+        ConfigurationError: it is no text.
     """
     if not isinstance(text, str):
-        raise TypeError(f"parse_instructions takes a str, not {type(text).__name__}")
+        raise ConfigurationError("text", f"it is a {type(text).__name__}; instructions are a str")
     blocks = to_blocks(text)
     joined = sum(block.kind == "plain" and begins_with_connector(block.text) for block in blocks)
     drafts = [

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from statestore.errors import ConfigurationError
+
 GENERAL = "general"
 
 TASK_TYPES = (
@@ -132,9 +134,11 @@ def detect_type(text: str, *, words: Mapping[str, Mapping[str, int]] | None = No
         words: words of the host's own, with what they add: {"deployment": {"roll out": 3}}.
             They stand beside the table, or replace its weight for that word and type; types
             may be new, and win a tie among themselves in the order given, after ours.
+    Raises:
+        ConfigurationError: it is no text.
     """
     if not isinstance(text, str):
-        raise TypeError(f"detect_type takes a str, not {type(text).__name__}")
+        raise ConfigurationError("text", f"it is a {type(text).__name__}; a str has a type of task")
     own = _own(words) if words else {}
     scores: dict[str, int] = {}
     seen: set[str] = set()

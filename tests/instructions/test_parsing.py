@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from statestore import Store
+from statestore import ConfigurationError, Store
 from statestore.instructions.prose import ADDING, FOLLOWING, JOINERS, OPENING
 from statestore.managers import (
     TASK_TYPES,
@@ -216,10 +216,17 @@ def test_a_text_without_a_word_asks_for_nothing(text):
 
 
 def test_a_text_is_a_str():
-    with pytest.raises(TypeError, match="not bytes"):
+    with pytest.raises(ConfigurationError, match="bytes"):
         parse_instructions(b"1. a")
-    with pytest.raises(TypeError, match="not NoneType"):
+    with pytest.raises(ConfigurationError, match="NoneType"):
         detect_type(None)
+
+
+def test_an_instruction_reads_as_its_text():
+    assert [str(one) for one in parse_instructions("1. Read\n   the file\n2. Write")] == [
+        "Read the file",
+        "Write",
+    ]
 
 
 def test_ticked_boxes_are_done():
