@@ -20,6 +20,7 @@ from statestore.managers.conversations import (
 from statestore.managers.focus import Focus, FocusChain, FocusLimits, FocusManager, FocusStatistics
 from statestore.managers.logs import LogManager, SessionLog
 from statestore.managers.manager import Manager
+from statestore.managers.queries import Page
 from statestore.managers.reports import Report, ReportManager
 from statestore.managers.sessions import (
     SESSION_TRANSITIONS,
@@ -32,9 +33,15 @@ from statestore.managers.sessions import (
     wants_project_and_name,
 )
 from statestore.managers.tasks import (
+    NEW_STATUSES,
+    PRIORITIES,
+    STATUS_ALIASES,
     TASK_TRANSITIONS,
     TASK_TYPES,
     TYPE_ALIASES,
+    Delegation,
+    DependencyProblem,
+    FoundResult,
     Instruction,
     Lease,
     LogEntry,
@@ -45,10 +52,15 @@ from statestore.managers.tasks import (
     RunReport,
     SkippedTask,
     Task,
+    TaskChange,
     TaskManager,
+    TaskStatistics,
     TaskStatus,
     detect_type,
     parse_instructions,
+    priority_name,
+    result_in,
+    status_of,
     type_named,
 )
 from statestore.models.documents import FrozenDict
@@ -60,7 +72,10 @@ from statestore.records.tags import tagged
 from statestore.records.validating import View
 
 __all__ = [
+    "NEW_STATUSES",
+    "PRIORITIES",
     "SESSION_TRANSITIONS",
+    "STATUS_ALIASES",
     "TASK_TRANSITIONS",
     "TASK_TYPES",
     "TYPE_ALIASES",
@@ -69,11 +84,14 @@ __all__ = [
     "ConversationManager",
     "ConversationStatistics",
     "ConversationTotals",
+    "Delegation",
+    "DependencyProblem",
     "Focus",
     "FocusChain",
     "FocusLimits",
     "FocusManager",
     "FocusStatistics",
+    "FoundResult",
     "FrozenDict",
     "Instruction",
     "Items",
@@ -84,6 +102,7 @@ __all__ = [
     "Message",
     "MessageHit",
     "OwnType",
+    "Page",
     "Part",
     "Problem",
     "Progress",
@@ -102,7 +121,9 @@ __all__ = [
     "SessionStatus",
     "SkippedTask",
     "Task",
+    "TaskChange",
     "TaskManager",
+    "TaskStatistics",
     "TaskStatus",
     "ToolCall",
     "Trimmed",
@@ -113,6 +134,9 @@ __all__ = [
     "image_part",
     "items_field",
     "parse_instructions",
+    "priority_name",
+    "result_in",
+    "status_of",
     "tagged",
     "text_part",
     "tool_result_part",

@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 import attrs
 import pytest
 
-from statestore import Conflict, DuplicateId, InvalidRecord, RecordNotFound, SaveFailed, Store
+from statestore import (
+    CircularReference,
+    Conflict,
+    DuplicateId,
+    InvalidRecord,
+    RecordNotFound,
+    SaveFailed,
+    Store,
+)
 from statestore.managers import Progress, Task, TaskManager, TaskStatus
 from statestore.managers.tasks.base import MAX_CHARACTERS
 from statestore.managers.tasks.priorities import (
@@ -451,3 +459,34 @@ def test_progress_is_as_it_was_where_an_operation_is_refused(tasks):
         tasks.update(task, title="u", progress="half")
 
     assert tasks[task.id] is task
+
+
+# --- importing ------------------------------------------------------------------------
+
+
+def test_task_that_is_imported_over_another_counts_as_its_next_version(tasks):
+    task = tasks.create("t", id="t")
+    old = tasks.export_document("t")
+    tasks.update("t", title="u")
+
+    again = tasks.import_document(old, replace=True)
+
+    assert (again.title, again.version) == ("t", 3)
+    assert [one.fields for one in again.changes] == [("title",), ("title",)]
+    assert again.updated_at > task.updated_at
+    assert tasks.import_document(old, id="other").version == 1
+
+
+@pytest.mark.parametrize(("field", "value"), [("parent_id", "c"), ("depends_on", ["c"])])
+def test_task_that_is_imported_closes_no_circle(field, value, tasks):
+    tasks.create("p", id="p")
+    tasks.create("c", id="c", parent_id="p", depends_on=["p"])
+    document = tasks.export_document("p")
+    document["data"][field] = value
+    before = tasks.all()
+
+    with pytest.raises(CircularReference) as caught:
+        tasks.import_document(document, replace=True)
+
+    assert caught.value.field == field
+    assert tasks.all() == before

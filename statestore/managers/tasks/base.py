@@ -30,7 +30,7 @@ from statestore.records.sharing import Merge
 
 MAX_CHARACTERS: Final[Mapping[str, int]] = MappingProxyType(
     {
-        "title": 1000,
+        "title": 10_000,
         "type": 100,
         "tags": 100,
         "capabilities": 100,
@@ -117,6 +117,13 @@ class TaskBase(DomainManager[Task]):
         new = super()._succeed(current, new)
         return new if follows(current, new) else self._following(current, new, None)
 
+    def _received(self, record: Task, current: Task | None) -> Task:
+        new = super()._received(record, current)
+        if new.parent_id is not None:
+            self._want_no_circle_of_parents(new.id, new.parent_id, self.get)
+        self._want_no_circle(new.id, new.depends_on, self.get)
+        return new if current is None or new == current else self._following(current, new, None)
+
     def _events_of(self, before: Task | None, after: Task | None) -> Iterable[Told]:
         if after is None:
             return ()
@@ -169,6 +176,9 @@ class TaskBase(DomainManager[Task]):
     def _want_parent(self, id: str, parent_id: str, find: Find) -> None:
         if find(parent_id) is None:
             raise RecordNotFound(self.kind, parent_id, field="parent_id")
+        self._want_no_circle_of_parents(id, parent_id, find)
+
+    def _want_no_circle_of_parents(self, id: str, parent_id: str, find: Find) -> None:
         circle = circle_of_parents(id, parent_id, find)
         if circle:
             raise CircularReference(self.kind, id, "parent_id", circle)
