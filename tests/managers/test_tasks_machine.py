@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from statestore import CircularReference, HasChildren, InvalidTransition, Store
 from statestore.managers import TaskManager, TaskStatus
-from statestore.managers.task_statuses import STEPS, TASK_TRANSITIONS
+from statestore.managers.tasks.statuses import STEPS, TASK_TRANSITIONS
 
 IDS = st.sampled_from(["a", "B", "c/d", "é"])
 STRONGEST = ("failed", "running", "paused", "blocked")
