@@ -348,6 +348,7 @@ STORM = """
     from statestore.models.keys import Key
 
     path, own, chance = sys.argv[1], os.getpid(), random.Random(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start jobs that ignore it
     done = []  # no Event: an interruption could leave the lock in it taken
 
     def storm():
