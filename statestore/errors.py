@@ -139,8 +139,9 @@ class InvalidRecord(StateStoreError, ValueError):
         self.field, self.allowed = field, tuple(allowed)
 
     def __str__(self) -> str:
-        name = self.kind if self.id is None else _key(self.kind, self.id)
-        return f"record {name!r} is not valid: {self.reason}"
+        if self.id is None:
+            return f"{self.kind}: {self.reason}"
+        return f"record {_key(self.kind, self.id)!r} is not valid: {self.reason}"
 
 
 class InvalidTransition(InvalidRecord):
@@ -161,10 +162,10 @@ class InvalidTransition(InvalidRecord):
         self.args = (kind, id, self.status, self.wanted, known)
 
     def __str__(self) -> str:
-        ways = f"only {', '.join(self.allowed)}" if self.allowed else "nothing else any more"
+        ways = ", ".join(self.allowed) if self.allowed else "nothing else any more"
         return (
-            f"{_key(self.kind, str(self.id))} is {self.status} and cannot become {self.wanted}, "
-            f"{ways}"
+            f"{_key(self.kind, str(self.id))} is {self.status} and cannot become {self.wanted}; "
+            f"what it can become: {ways}"
         )
 
 
@@ -222,7 +223,10 @@ class ValidatorFailed(StateStoreError):
 
     def __str__(self) -> str:
         name = _key(self.kind, self.id)
-        return f"validator {self.validator!r} {self.what} for {name}; nothing was changed"
+        return (
+            f"validator {self.validator!r} {self.what} for {name}; nothing was changed; mend that "
+            "function, or cancel its handle"
+        )
 
 
 class WouldShrink(InvalidRecord):
@@ -302,7 +306,10 @@ class NameTaken(StateStoreError, ValueError):
         self.what, self.name = what, name
 
     def __str__(self) -> str:
-        return f"the {self.what} {self.name!r} is registered already; choose another name"
+        return (
+            f"the {self.what} {self.name!r} is registered already; use that one, or choose another "
+            "name"
+        )
 
 
 class ManagerInUse(StateStoreError):
@@ -451,7 +458,7 @@ class FocusNotFound(RecordNotFound):
     def __str__(self) -> str:
         name = _key(self.kind, self.id)
         return (
-            f"there is no focus {ascii(self.focus_id)[:120]} there in {name}; "
+            f"there is no focus {ascii(self.focus_id)[:120]} in {name}, or not at this place; "
             f"see what there is: statestore show {name}"
         )
 
@@ -482,7 +489,7 @@ class NothingActive(StateStoreError, LookupError):
         self.kind = kind
 
     def __str__(self) -> str:
-        return f"none of the {self.kind} is active; make one so with activate()"
+        return f"no record of {self.kind!r} is active; make one so with activate()"
 
 
 class TokensNotCounted(StateStoreError):
@@ -699,21 +706,30 @@ class NoVersionKept(StateStoreError, LookupError):
 
 
 class StructureError(StateStoreError):
-    """A stored document does not fit the class of its kind. The record is left in place.
+    """A document does not fit the class of its kind. A stored record is left in place.
 
-    `problems` holds one line per field, each with its path.
+    `problems` holds one line per field, each with its path. `is_stored` tells whether the document
+    is in the store; one that was to be imported is not, and nothing was changed.
     """
 
     exit_code = 4
 
-    def __init__(self, kind: str, id: str, problems: Iterable[str]) -> None:
+    def __init__(
+        self, kind: str, id: str, problems: Iterable[str], *, is_stored: bool = True
+    ) -> None:
         self.kind, self.id, self.problems = kind, id, tuple(problems)
         super().__init__(kind, id, self.problems)
+        self.is_stored = is_stored
 
     def __str__(self) -> str:
-        name = _key(self.kind, self.id)
+        name, found = _key(self.kind, self.id), "; ".join(self.problems)
+        if not self.is_stored:
+            return (
+                f"the document of {name} is not imported, as it does not fit its class: {found}; "
+                "nothing was changed; mend the document, or export it again"
+            )
         return (
-            f"record {name} does not fit its class: {'; '.join(self.problems)}; "
+            f"record {name} does not fit its class: {found}; "
             f"it is left in place: see it with raw() or: statestore show {shlex.quote(name)}"
         )
 

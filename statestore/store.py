@@ -19,6 +19,7 @@ from statestore.engine.transactions import Transaction
 from statestore.errors import (
     ConfigurationError,
     FilesBehind,
+    InvalidId,
     NotPicklable,
     RecordNotFound,
     StoreClosed,
@@ -768,6 +769,8 @@ def _check_source(source: object) -> None:
 
 def _key(key: str | Key) -> Key:
     if isinstance(key, str):
-        kind, _, id = key.partition("/")
+        kind, slash, id = key.partition("/")
+        if not slash:
+            raise InvalidId(key, "has no kind before it; a key is KIND/ID, such as tasks/41")
         key = Key(kind, id)
     return check_key(key)

@@ -59,6 +59,7 @@ EXAMPLES = [
         errors.InvalidRecord("notes", "a", "n is 1 or 2", field="n", allowed=["1", "2"]),
         ["notes/a", "n is 1 or 2"],
     ),
+    (errors.InvalidRecord("notes", None, "n takes 1 or 2"), ["notes: n takes 1 or 2"]),
     (
         errors.ValidationFailed("notes", "a", [Problem("due_at", "is before the beginning")]),
         ["notes/a", "due_at: is before the beginning"],
@@ -69,7 +70,7 @@ EXAMPLES = [
     ),
     (
         errors.InvalidTransition("tasks", "a", "failed", "paused", ["ready", "running"]),
-        ["tasks/a is failed", "cannot become paused", "only ready, running"],
+        ["tasks/a is failed", "cannot become paused", "can become: ready, running"],
     ),
     (errors.InvalidTransition("tasks", "a", "done", "paused"), ["nothing else any more"]),
     (errors.SessionActive("sessions", "a", ["paused"]), ["sessions/a", "pause it", "force=True"]),
@@ -124,6 +125,10 @@ EXAMPLES = [
     (errors.NotSalvaged("tasks/1.json", "it is empty"), ["tasks/1.json", "it is empty"]),
     (errors.FolderInUse("/srv/new"), ["/srv/new", "name a new one"]),
     (errors.StructureError("notes", "a", ["$.n: int wanted"]), ["notes/a", "$.n", "show notes/a"]),
+    (
+        errors.StructureError("notes", "a", ["$.n: int wanted"], is_stored=False),
+        ["notes/a is not imported", "$.n", "nothing was changed"],
+    ),
     (errors.NewerSchema("notes", "a", 3, 2), ["notes/a", "3", "2", "update the program"]),
     (errors.HeldKey("notes", "a", "notes/a.json", "a pipe"), ["notes/a", "a pipe", "move it"]),
     (

@@ -20,6 +20,7 @@ from statestore import (
     EncodeError,
     FilesBehind,
     HeldKey,
+    InvalidId,
     InvalidKind,
     InvalidRecord,
     LoadFailed,
@@ -601,6 +602,14 @@ def test_document_that_does_not_fit_is_not_overwritten_by_a_new_record_of_its_id
     assert json.loads(file.read_bytes())["data"] == before
     assert store.raw("notes/a")["text"] == ["no text"]
     store._close()
+
+
+def test_key_without_a_kind_is_told_what_a_key_is(tmp_path):
+    store, _ = open_notes(tmp_path)
+
+    with pytest.raises(InvalidId, match="a key is KIND/ID"):
+        store.raw("a")
+    store.close()
 
 
 def test_file_edited_outside_is_a_conflict_and_not_overwritten(tmp_path):

@@ -43,7 +43,9 @@ class DomainManager(Transfer[D], Manager[D]):
 
     def _evolved(self, current: D, **changes: Any) -> D:
         if "id" in changes and changes["id"] != current.id:
-            raise InvalidRecord(self.kind, current.id, "the id of a record cannot be changed")
+            raise InvalidRecord(
+                self.kind, current.id, "the id of a record cannot be changed", field="id"
+            )
         if "updated_at" not in changes:
             changes["updated_at"] = later(current.updated_at, self._clock())
         evolver = self._evolver

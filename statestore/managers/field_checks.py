@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from statestore.errors import InvalidRecord, StateStoreError
+
+ALLOWED: Final = "statestore.allowed"
+"""Where the metadata of a field tell the words that it takes, if it is not of an enum."""
 
 
 def want_fields(kind: str, id: str | None, cls: type[Any], fields: Mapping[str, object]) -> None:
@@ -23,7 +26,7 @@ def want_fields(kind: str, id: str | None, cls: type[Any], fields: Mapping[str, 
     for name, given in fields.items():
         attribute = known.get(name)
         if attribute is None:
-            reason = f"{cls.__name__} has no field {name!r}"
+            reason = f"{cls.__name__} has no field {name!r}; it has {', '.join(known)}"
             raise InvalidRecord(kind, id, reason, field=name, allowed=known)
         value: Any = given
         try:
@@ -84,5 +87,7 @@ def _texts(value: object) -> Iterable[str]:
 
 
 def _allowed(attribute: attrs.Attribute[Any]) -> Iterable[str]:
+    if ALLOWED in attribute.metadata:
+        return tuple(attribute.metadata[ALLOWED])
     default = attribute.default
     return [str(one.value) for one in type(default)] if isinstance(default, Enum) else ()

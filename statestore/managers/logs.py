@@ -10,6 +10,7 @@ import attrs
 
 from statestore.errors import DuplicateId, InvalidRecord, RecordNotFound
 from statestore.managers.domain import DomainManager
+from statestore.managers.field_checks import want_fields
 from statestore.managers.log_entries import LogEntry
 from statestore.models.documents import FrozenDict
 from statestore.models.keys import check_id
@@ -119,7 +120,8 @@ class LogManager(DomainManager[SessionLog]):
         """
         id = check_id(session_id)
         if isinstance(lines, str):
-            raise InvalidRecord(self.kind, id, "entries: a list of lines is wanted, not one text")
+            reason = "lines takes a list of lines, not one text"
+            raise InvalidRecord(self.kind, id, reason, field="lines")
         more = [self._line(id, one) for one in lines]
 
         def grown(old: SessionLog) -> SessionLog:
@@ -213,13 +215,15 @@ class LogManager(DomainManager[SessionLog]):
         if isinstance(line, str):
             return self._entry(id, text=line, at=self._clock())
         if type(line) is not LogEntry:
-            raise InvalidRecord(self.kind, id, "entries: texts and LogEntry are wanted")
+            reason = "lines takes texts and LogEntry"
+            raise InvalidRecord(self.kind, id, reason, field="lines")
         return line
 
     def _entry(self, id: str, /, **fields: Any) -> LogEntry:
         try:
             return LogEntry(**fields)
         except (TypeError, ValueError) as error:
+            want_fields(self.kind, id, LogEntry, fields)  # says which field it is
             raise InvalidRecord(self.kind, id, f"entry: {error}") from error
 
     def _check_range(self, id: str, since: object, until: object, last: object) -> None:
@@ -228,9 +232,10 @@ class LogManager(DomainManager[SessionLog]):
                 continue
             if not isinstance(moment, datetime) or moment.tzinfo is None:
                 reason = f"{name} takes an aware time, such as datetime.now(UTC)"
-                raise InvalidRecord(self.kind, id, reason)
+                raise InvalidRecord(self.kind, id, reason, field=name)
         if last is not None and (type(last) is not int or last < 0):
-            raise InvalidRecord(self.kind, id, "the number of lines is an integer from 0 on")
+            reason = "the number of lines is an integer from 0 on"
+            raise InvalidRecord(self.kind, id, reason, field="last")
 
 
 def _shown(entry: LogEntry) -> str:

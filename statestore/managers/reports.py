@@ -38,7 +38,7 @@ def _data_field() -> Any:
         try:
             check_document({"data": value})
         except EncodeError as error:  # here, where who made it can still be told
-            raise ValueError(f"data takes any JSON value; that at {error.where} is none") from error
+            raise ValueError(f"data takes JSON values; {error.where}: {error.reason}") from error
 
     return attrs.field(
         default=None,
@@ -133,7 +133,8 @@ class ReportManager(DomainManager[Report]):
             InvalidRecord: `n` is no integer from 0 on.
         """
         if type(n) is not int or n < 0:
-            raise InvalidRecord(self.kind, None, "the number of reports is an integer from 0 on")
+            reason = "the number of reports is an integer from 0 on"
+            raise InvalidRecord(self.kind, None, reason, field="n")
         return self._in_order(lambda _: True)[::-1][:n]
 
     def latest(self, type: str) -> Report | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -98,7 +98,7 @@ class Transfer(Changer[R]):
         own = data.get("id") if isinstance(data, Mapping) else None
         name = id or (own if isinstance(own, str) and own else _NOBODY)
         if not isinstance(document, Mapping):
-            raise StructureError(self.kind, name, ["a mapping is wanted at $"])
+            raise self._misfit(name, ["a mapping is wanted at $"])
         if type(kind) is str and kind != self.kind:
             reason = f"the document is of another kind; this manager takes {self.kind}"
             raise InvalidRecord(self.kind, name, reason, field="kind", allowed=(self.kind,))
@@ -110,24 +110,30 @@ class Transfer(Changer[R]):
         if not isinstance(data, Mapping):
             problems.append("a mapping is wanted at $.data")
         if problems or type(schema) is not int or not isinstance(data, Mapping):
-            raise StructureError(self.kind, name, problems)
+            raise self._misfit(name, problems)
         try:
             # Through text: it is certain then what it is made of, and it is nobody else's.
             plain = orjson.loads(dumps_checked(dict(data)))
         except EncodeError as error:
             problem = f"{error.reason} at $.data{error.where.removeprefix('$')}"
-            raise StructureError(self.kind, name, [problem]) from error
+            raise self._misfit(name, [problem]) from error
         if id is not None:
             plain["id"] = id
-        loaded = self.decode(Stored(Key(self.kind, name), plain, schema, 0, _NEVER))
+        try:
+            loaded = self.decode(Stored(Key(self.kind, name), plain, schema, 0, _NEVER))
+        except StructureError as error:
+            raise self._misfit(name, error.problems) from error
         if loaded.unknown:
             reason = f"{self.record_class.__name__} has no field to keep it in"
             problems = [f"{reason} at $.data.{field}" for field in loaded.unknown]
-            raise StructureError(self.kind, name, problems)
+            raise self._misfit(name, problems)
         record = loaded.record
         if not isinstance(record, self.record_class):  # what `decode` promises
-            raise StructureError(self.kind, name, ["it is of another class"])
+            raise self._misfit(name, ["it is of another class"])
         return record
+
+    def _misfit(self, id: str, problems: Iterable[str]) -> StructureError:
+        return StructureError(self.kind, id, problems, is_stored=False)
 
     def _unknown_of(self, id: str) -> Mapping[str, Any]:
         """Return the stored fields of a record that its class has no place for."""

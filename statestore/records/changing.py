@@ -114,7 +114,9 @@ class Changer(Prover[R]):
             InvalidRecord: the class does not take them.
         """
         if "id" in changes and changes["id"] != current.id:
-            raise InvalidRecord(self.kind, current.id, "the id of a record cannot be changed")
+            raise InvalidRecord(
+                self.kind, current.id, "the id of a record cannot be changed", field="id"
+            )
         evolve: Callable[..., R] = attrs.evolve
         return self._made(current.id, lambda: evolve(current, **changes), type(current), changes)
 

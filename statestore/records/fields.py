@@ -100,7 +100,9 @@ def integer_field(default: int | None, *, low: int | None = None, high: int | No
         if type(value) is not int:
             raise TypeError(f"{attribute.name} takes an integer")
         if (low is not None and value < low) or (high is not None and value > high):
-            raise ValueError(f"{attribute.name} takes an integer from {low} to {high}")
+            begin = "" if low is None else f" from {low:,}"
+            end = "" if high is None else f" to {high:,}"
+            raise ValueError(f"{attribute.name} takes an integer{begin}{end}")
 
     column = number_column(int, low, high, optional=default is None)
     return attrs.field(

@@ -30,7 +30,9 @@ def refusal(
         unknown = _unknown(cls, values)
         if unknown is None:
             return InvalidRecord(kind, id, reason)
-        return InvalidRecord(kind, id, f"{cls.__name__} has no field {unknown!r}", field=unknown)
+        known = [str(field.alias) for field in attrs.fields(plain_class(cls)) if field.init]
+        reason = f"{cls.__name__} has no field {unknown!r}; it has {', '.join(known)}"
+        return InvalidRecord(kind, id, reason, field=unknown, allowed=known)
     alias = str(attribute.alias)
     if alias in values:
         reason = _without(reason, values[alias])

@@ -228,7 +228,7 @@ class Sharer(Keeper[R]):
             self._check_class(type(record), id)
         check_id(record.id)
         if id is not None and record.id != id:
-            raise InvalidRecord(self.kind, id, "the id of a record cannot be changed")
+            raise InvalidRecord(self.kind, id, "the id of a record cannot be changed", field="id")
 
     def _check_class(self, cls: type[Any], id: str | None) -> None:
         # No other subclass either: the fields that it adds would not come back.

@@ -206,6 +206,7 @@ def test_limit_that_cannot_be_is_refused_and_named(opened, changes, field):
         Jobs(changes)
 
     assert refused.value.field == field
+    assert "None" not in str(refused.value)
     assert jobs.limits == JobLimits(most=5)
     assert store.unsaved == ()
 

@@ -82,9 +82,9 @@ def test_lines_are_added_all_at_once_or_none(logs):
 
     log = logs.append_many("s", ["two", LogEntry(text="three", at=MOMENT)])
     for wrong in (["four", 5], "four", [None]):
-        with pytest.raises(InvalidRecord, match="entries"):
+        with pytest.raises(InvalidRecord, match="lines"):
             logs.append_many("s", wrong)
-        with pytest.raises(InvalidRecord, match="entries"):
+        with pytest.raises(InvalidRecord, match="lines"):
             logs.append_many("new", wrong)
 
     assert log is logs["s"]
@@ -103,9 +103,12 @@ def test_no_lines_change_nothing_but_make_a_log(logs):
     "fields", [{"text": 5}, {"text": "x", "type": None}, {"text": "x", "at": MOMENT.isoformat()}]
 )
 def test_line_that_cannot_be_one_is_refused_before_anything_changes(logs, fields):
-    with pytest.raises(InvalidRecord, match="entry"):
+    wrong = [*fields][-1]
+
+    with pytest.raises(InvalidRecord, match=wrong) as refused:
         logs.append("s", **fields)
 
+    assert refused.value.field == wrong
     assert len(logs) == 0
 
 
@@ -143,8 +146,9 @@ def test_range_that_says_nothing_is_refused(logs):
         with pytest.raises(InvalidRecord, match=next(iter(by))):
             logs.entries("s", **by)
     for number in (-1, 1.5, True):
-        with pytest.raises(InvalidRecord, match="from 0 on"):
+        with pytest.raises(InvalidRecord, match="from 0 on") as refused:
             logs.entries("s", last=number)
+        assert refused.value.field == "last"
         with pytest.raises(InvalidRecord, match="from 0 on"):
             logs.tail("s", number)
 

@@ -39,6 +39,8 @@ class Card:
     _hidden: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
 
 
+FIELDS = ("id", "title", "color", "maybe", "count", "even", "word", "note", "hidden")
+
 CASES = {
     "validator": ({"title": [SECRET]}, "title", ()),
     "enum": ({"color": SECRET}, "color", ("red", "blue")),
@@ -48,7 +50,7 @@ CASES = {
     "own_validator": ({"even": 12345}, "even", ()),
     "choice": ({"word": SECRET}, "word", ()),
     "alias": ({"hidden": [SECRET]}, "_hidden", ()),
-    "unknown": ({"titel": SECRET}, "titel", ()),
+    "unknown": ({"titel": SECRET}, "titel", FIELDS),
     "second": ({"title": "fine", "color": SECRET}, "color", ("red", "blue")),
 }
 
@@ -96,7 +98,7 @@ def test_required_field_that_is_missing_is_told():
 
 @pytest.mark.parametrize(
     ("fields", "field", "allowed"),
-    [({"mode": "resting"}, "mode", 6), ({"name": 5}, "name", 0), ({"colour": "red"}, "colour", 0)],
+    [({"mode": "resting"}, "mode", 6), ({"name": 5}, "name", 0), ({"colour": "red"}, "colour", 21)],
 )
 def test_built_in_class_tells_the_field_too(fields, field, allowed):
     sessions = SessionManager()

@@ -18,6 +18,7 @@ from statestore import (
 )
 from statestore.managers import (
     FocusManager,
+    Session,
     SessionLimits,
     SessionManager,
     SessionMode,
@@ -109,7 +110,7 @@ REFUSED = {
     "duration_s": (-1.0, ()),
     "ended_at": ("yesterday", ()),
     "started_at": (datetime(2026, 1, 1), ()),  # noqa: DTZ001 # a time without a zone
-    "mood": ("good", ()),
+    "mood": ("good", tuple(attrs.fields_dict(Session))),
 }
 
 

@@ -377,6 +377,17 @@ def test_who_is_stopped_leaves_a_task_that_can_be_resumed(opened, stop):
     assert (task.title, task.attempts, task.changes[-1].actor) == ("a", 2, other.store._engine.run)
 
 
+@pytest.mark.parametrize("run", ["run_next", "run_all"])
+def test_work_that_cannot_be_called_is_refused_before_a_task_is_claimed(run, tasks):
+    before = tasks.add_tasks("s", ["a", "b"])
+
+    with pytest.raises(InvalidRecord) as refused:
+        getattr(tasks, run)("s", "work")
+
+    assert refused.value.field == "work"
+    assert tasks.by_session("s") == before
+
+
 def test_work_may_bring_its_task_to_a_status_itself(tasks):
     tasks.add_tasks("s", ["a", "b", "c"])
 

@@ -234,6 +234,15 @@ def test_priority_is_taken_by_name_or_number(given, kept, tasks):
     assert tasks.create("v").priority == MEDIUM
 
 
+def test_word_that_is_no_priority_is_refused_with_those_that_are(tasks):
+    with pytest.raises(InvalidRecord) as refused:
+        tasks.create("t", priority="urgent")
+
+    assert refused.value.field == "priority"
+    assert refused.value.allowed == ("critical", "high", "medium", "low")
+    assert len(tasks) == 0
+
+
 def test_task_of_a_file_without_the_newer_fields_still_loads(tmp_path):
     with Store(tmp_path) as store:
         tasks = store.register(TaskManager())

@@ -258,8 +258,12 @@ def test_what_is_no_such_document_is_refused_by_name_and_changes_nothing(case, t
         before = manager.create(id="a", name="One")
         store.save_all()
 
-        with pytest.raises(wanted, match=named):
+        with pytest.raises(wanted, match=named) as refused:
             manager.import_document(document, replace=True)
+        # What is not in the store is not "left in place" there, to be seen with a command.
+        if wanted is StructureError:
+            assert not refused.value.is_stored
+            assert "nothing was changed" in str(refused.value)
 
         assert manager.all() == (before,)
         assert manager["a"] is before

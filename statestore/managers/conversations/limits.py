@@ -72,7 +72,7 @@ class TokenCounter:
             reason = f"the counter raised {type(error).__name__}"
             raise TokensNotCounted(KIND, id, reason) from error
         if type(count) is not int or count < 0:
-            reason = f"the counter returned a {type(count).__name__}, not an integer from 0"
+            reason = f"the counter returned {type(count).__name__}, not an integer from 0"
             raise TokensNotCounted(KIND, id, reason)
         return count
 

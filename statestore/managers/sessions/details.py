@@ -22,7 +22,7 @@ class SessionDetails(DomainManager[Session]):
         """
         name = self._id(id)
         if type(tag) is not str or not 0 < len(tag) <= MAX_LENGTHS["tags"]:
-            reason = f"a tag is a text of 1 to {MAX_LENGTHS['tags']} characters"
+            reason = f"a tag is a text of 1 to {MAX_LENGTHS['tags']:,} characters"
             raise InvalidRecord(self.kind, name, reason, field="tags")
 
         def add(current: Session) -> Session:

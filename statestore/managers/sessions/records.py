@@ -141,7 +141,7 @@ def too_long(fields: Mapping[str, Any]) -> tuple[str, str] | None:
         if not isinstance(texts, tuple | list | set | frozenset):
             continue
         if any(isinstance(text, str) and len(text) > limit for text in texts):
-            return name, f"{name} takes {limit} characters at most"
+            return name, f"{name} takes {limit:,} characters at most"
     return None
 
 

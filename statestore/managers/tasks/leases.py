@@ -201,7 +201,9 @@ class TaskLeases(TaskBase):
 
     def _want_claimed(self, current: Task) -> Lease:
         if current.lease is None:
-            raise InvalidRecord(self.kind, current.id, "nobody has claimed it", field="lease")
+            raise InvalidRecord(
+                self.kind, current.id, "nobody has claimed it; claim it first", field="lease"
+            )
         return current.lease
 
     def _claimed_by(self, task: Task, lease: Lease) -> TaskClaimed:

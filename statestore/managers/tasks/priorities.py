@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from statestore.managers.field_checks import ALLOWED
 from statestore.records.columns import number_column, stored_as_is
 
 LOW: Final = 1
@@ -56,5 +57,5 @@ def priority_field() -> Any:
         kw_only=True,
         converter=to_priority,
         validator=check,
-        metadata=stored_as_is(column),
+        metadata={ALLOWED: tuple(PRIORITIES), **stored_as_is(column)},
     )

@@ -55,8 +55,10 @@ class TaskRunning(TaskQueues, TaskLifecycle):
             work: see `Work`. It is called without any lock, and may use the store.
         Raises:
             LeaseLost: the task was taken over before it was done; what was done for it is dropped.
+            InvalidRecord: `work` is no function, or an argument is not what `claim` takes.
             StateStoreError: see `claim`; or what became of the task could not be stored.
         """
+        self._want_work(work)
         task = self.claim(
             session_id,
             worker=worker,
@@ -86,7 +88,10 @@ class TaskRunning(TaskQueues, TaskLifecycle):
 
         Args:
             session_id, work, worker, lease_s, types, where, max_attempts: see `run_next`.
+        Raises:
+            InvalidRecord, StateStoreError: see `run_next`.
         """
+        self._want_work(work)
         completed: list[Task] = []
         failed: list[Task] = []
         lost: list[str] = []
@@ -118,6 +123,11 @@ class TaskRunning(TaskQueues, TaskLifecycle):
                 failed.append(done)
         progress = self.progress(session_id)
         return RunReport(tuple(completed), tuple(failed), tuple(lost), progress)
+
+    def _want_work(self, work: object) -> None:
+        if not callable(work):  # else each task would be claimed, and fail by it
+            reason = "work takes a function that is called with a task"
+            raise InvalidRecord(self.kind, None, reason, field="work")
 
     def _run(self, task: Task, work: Work) -> Task:
         try:
