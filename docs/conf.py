@@ -47,7 +47,7 @@ nitpick_ignore_regex = [
     ("py:class", "|".join(autodoc_type_aliases)),
     ("py:class", r"statestore\.(files|engine)\..+"),  # rooms that hosts do not call
     # Private names, and type variables.
-    ("py:class", r"statestore\.(.+\.)?(_\w+|[A-Z]|[A-Z][a-z]*T|[A-Z]_co)"),
+    ("py:(class|obj)", r"statestore\.(.+\.)?(_\w+|[A-Z]|[A-Z][a-z]*T|[A-Z]_co)"),
 ]
 
 
