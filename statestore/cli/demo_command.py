@@ -29,7 +29,8 @@ def demo(settings: Settings, keep: str | None) -> None:
     It works on a store of its own, which is removed afterwards. Each step says what was checked;
     a check that fails ends it with 1.
     """
-    from statestore.cli.story import Story, tell
+    from statestore.cli.story import tell
+    from statestore.cli.telling import Story
 
     story = Story(quiet=settings.json)
     with _folder(keep) as folder:

@@ -11,6 +11,16 @@ import attrs
 from statestore.models.changes import Stored
 from statestore.models.times import format_time
 
+SHOWN: Mapping[str, tuple[str, ...]] = {
+    "sessions": ("status", "mode"),
+    "conversations": ("status", "messages"),
+    "focus": ("focuses",),
+    "tasks": ("status", "priority", "lease.worker"),
+    "logs": ("entries",),
+    "reports": ("type",),
+}
+"""The fields of the built-in kinds that tell a person which record is which."""
+
 MISSING = object()
 """What a record has in a field that it does not have."""
 
@@ -80,6 +90,26 @@ def title_of(stored: Stored) -> str:
         if isinstance(value, str) and value:
             return value
     return ""
+
+
+def shown_of(stored: Stored) -> dict[str, Any]:
+    """Return what the listing of a kind shows of its records, by column: `SHOWN`.
+
+    Of a list its length; what a record does not have is None.
+    """
+    shown = {}
+    for field in SHOWN.get(stored.key.kind, ()):
+        value = field_of(stored, field)
+        if isinstance(value, list | tuple):
+            value = len(value)
+        plain = isinstance(value, str | int | float)
+        shown[field.rpartition(".")[2]] = value if plain else None
+    return shown
+
+
+def columns_of(kind: str) -> tuple[str, ...]:
+    """Return the columns by which the listing of a kind shows more than of any record."""
+    return tuple(field.rpartition(".")[2] for field in SHOWN.get(kind, ()))
 
 
 _BESIDE: Mapping[str, Any] = {

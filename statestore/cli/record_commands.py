@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import click
 
 from statestore.cli import output
 from statestore.cli.completion import complete_key, complete_kind
-from statestore.cli.fields import MISSING, Condition, field_of, sort_key, title_of
+from statestore.cli.fields import (
+    MISSING,
+    Condition,
+    columns_of,
+    field_of,
+    shown_of,
+    sort_key,
+    title_of,
+)
 from statestore.cli.finishing import tell_failures
 from statestore.cli.options import StoreCommand, pass_settings
 from statestore.cli.problems import BadKey, KindNotFound
@@ -25,7 +33,11 @@ from statestore.models.times import format_time
 if TYPE_CHECKING:
     from statestore.store import Store
 
-_COLUMNS = ("id", "revision", "saved-at", "format", "size", "title")
+_COLUMNS = ("id", "revision", "saved-at", "format", "size")
+_RIGHT = ("revision", "size", "priority", "messages", "focuses", "entries")
+
+_Row: TypeAlias = tuple[Any, Stored, dict[str, Any]]
+"""What a record is ordered by, the record without most of it, and what is shown beside that."""
 
 
 def _condition(text: str) -> Condition:
@@ -39,7 +51,7 @@ def _condition(text: str) -> Condition:
 class _Listing:
     """What a listing has found. `seen` are the fields asked for that some record has."""
 
-    rows: list[tuple[Any, Stored]] = attrs.field(factory=list)
+    rows: list[_Row] = attrs.field(factory=list)
     failures: list[Failure] = attrs.field(factory=list)
     seen: set[str] = attrs.field(factory=set)
     read: int = 0
@@ -84,7 +96,7 @@ def list_records(
         output.write_json(
             {
                 "kind": kind,
-                "records": [_row_value(stored) for _, stored in found.rows],
+                "records": [_row_value(stored, shown) for _, stored, shown in found.rows],
                 "failures": [failure_value(one) for one in found.failures],
             }
         )
@@ -96,12 +108,14 @@ def list_records(
                 output.moment(stored.saved_at),
                 stored.format or "-",
                 stored.size_bytes,
+                *("-" if value is None else value for value in shown.values()),
                 title_of(stored),
             )
-            for _, stored in found.rows
+            for _, stored, shown in found.rows
         ]
         if rows:
-            output.table(_COLUMNS, rows, right="revision size")
+            columns = (*_COLUMNS, *columns_of(kind), "title")
+            output.table(columns, rows, right=" ".join(_RIGHT))
         else:
             matches = where and found.read
             output.note(f"no record of {kind} matches" if matches else f"no records of {kind}")
@@ -198,8 +212,8 @@ def _collect(
             if len(found.rows) == limit:
                 break
         return found
-    present: list[tuple[Any, Stored]] = []
-    missing: list[tuple[Any, Stored]] = []
+    present: list[_Row] = []
+    missing: list[_Row] = []
     for row in rows:
         (missing if row[0] is MISSING else present).append(row)
     present.sort(key=lambda row: sort_key(row[0]), reverse=sort.startswith("-"))
@@ -209,7 +223,7 @@ def _collect(
 
 def _rows(
     store: Store, kind: str, where: tuple[Condition, ...], sort: str | None, found: _Listing
-) -> Iterator[tuple[Any, Stored]]:
+) -> Iterator[_Row]:
     asked = [one.field for one in where] + ([sort] if sort else [])
     for one in store.scan(kind):
         if isinstance(one, Failure):
@@ -218,7 +232,7 @@ def _rows(
         found.read += 1
         found.seen.update(field for field in asked if field_of(one, field) is not MISSING)
         if all(condition.holds(one) for condition in where):
-            yield (field_of(one, sort) if sort else None), _light(one)
+            yield (field_of(one, sort) if sort else None), _light(one), shown_of(one)
 
 
 def _light(stored: Stored) -> Stored:
@@ -227,7 +241,7 @@ def _light(stored: Stored) -> Stored:
     return attrs.evolve(stored, document=kept)
 
 
-def _row_value(stored: Stored) -> dict[str, Any]:
+def _row_value(stored: Stored, shown: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": stored.key.id,
         "revision": stored.revision,
@@ -235,6 +249,7 @@ def _row_value(stored: Stored) -> dict[str, Any]:
         "format": stored.format,
         "size_bytes": stored.size_bytes,
         "title": title_of(stored),
+        **shown,
     }
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from statestore.cli import output
-from statestore.cli.problems import DemoFailed
 from statestore.cli.samples import SAMPLE_MESSAGES, SAMPLES
+from statestore.cli.telling import Story
+from statestore.errors import InvalidTransition
 from statestore.managers import ConversationManager, FocusManager, SessionManager, TaskManager
 from statestore.managers.manager import Manager
 from statestore.models.changes import Stored
@@ -22,58 +22,6 @@ from statestore.store import Store
 _ROUND = ("gzip", "yaml", "compact", "json")
 _EXTENSIONS = {"json": ".json", "gzip": ".json.gz", "yaml": ".yaml", "compact": ".json"}
 _LINES_SHOWN = 14
-
-
-@attrs.define
-class Step:
-    """One step of the story: what it is about, what happened, and what was found to hold."""
-
-    title: str
-    told: list[str] = attrs.field(factory=list)
-    checks: list[str] = attrs.field(factory=list)
-
-
-class Story:
-    """The steps told so far. Prints each as it goes, unless it is `quiet`."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self.steps: list[Step] = []
-        self._quiet = quiet
-
-    @property
-    def checks(self) -> int:
-        """How many checks have held."""
-        return sum(len(step.checks) for step in self.steps)
-
-    @contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        """Begin a step; when it is done say what was checked."""
-        self.steps.append(Step(title))
-        if not self._quiet:
-            output.line(f"{len(self.steps)}. {title}")
-        yield
-        if not self._quiet:
-            output.line(f"   checked: {'; '.join(self.steps[-1].checks)}")
-
-    def tell(self, text: str) -> None:
-        """Say what happened."""
-        self.steps[-1].told.append(text)
-        if not self._quiet:
-            output.line("\n".join(f"   {line}" for line in text.splitlines()))
-
-    def check(self, holds: bool, expectation: str) -> None:
-        """Go on if the expectation holds.
-
-        Raises:
-            DemoFailed: it does not.
-        """
-        if not holds:
-            raise DemoFailed(self.steps[-1].title, expectation)
-        self.steps[-1].checks.append(expectation)
-
-    def value(self) -> dict[str, Any]:
-        """Return the story as JSON values."""
-        return {"steps": [attrs.asdict(step) for step in self.steps], "checks": self.checks}
 
 
 @attrs.define
@@ -120,6 +68,7 @@ def tell(story: Story, folder: str) -> None:
             *(_registered(store, kind) for kind in ("sessions", "conversations", "focus", "tasks")),
         )
         _keep_records(stage)
+        _work(stage)
         _import(stage)
         _look_at_a_file(stage)
         _convert_around(stage)
@@ -166,6 +115,27 @@ def _keep_records(stage: _Stage) -> None:
         story.check(again.items == 0, "saving again writes nothing")
         with _open(stage.store.path) as other:
             story.check(_records(other) == stage.records(), "a second opening reads equal records")
+
+
+def _work(stage: _Stage) -> None:
+    story, tasks = stage.story, stage.tasks
+    with story.step("do the tasks: each is claimed by one worker, and goes by its rules"):
+        try:
+            tasks.complete("sort")
+        except InvalidTransition as error:
+            story.tell(f"refused: {error}")
+        story.check(tasks["sort"].status == "pending", "what was not begun cannot be completed")
+        task = tasks.claim("sess-harvest", worker="ada")
+        story.check(task is not None and task.id == "sort", "a worker gets a part, not the whole")
+        with _open(stage.store.path) as other:
+            story.check(
+                _registered(other, "tasks").claim("sess-harvest", worker="bob") is None,
+                "nobody else gets it",
+            )
+        tasks.complete(task or "sort", {"heaviest": "pear"}, confidence=0.9)
+        done = {one.status for one in (tasks["sort"], tasks["print"])}
+        story.check(done == {"succeeded"}, "with its last part the whole is done")
+        story.tell("ada has sorted the rows, so the report is printed; both are on the disk")
 
 
 def _import(stage: _Stage) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from statestore.cli.problems import DemoFailed
-from statestore.cli.story import Story
+from statestore.cli.telling import Story
 
 
 def test_demo_passes_and_leaves_nothing(empty, tmp_path, monkeypatch):
@@ -13,7 +13,7 @@ def test_demo_passes_and_leaves_nothing(empty, tmp_path, monkeypatch):
 
     result = empty("demo")
 
-    assert result.stdout.splitlines()[-1].startswith("demo: 9 steps, ")
+    assert result.stdout.splitlines()[-1].startswith("demo: 10 steps, ")
     assert result.stdout.splitlines()[-1].endswith(" checks passed")
     assert result.stderr == ""
     assert list(tmp_path.iterdir()) == []
@@ -22,7 +22,7 @@ def test_demo_passes_and_leaves_nothing(empty, tmp_path, monkeypatch):
 def test_demo_as_json(empty):
     value = empty.json("demo")
 
-    assert len(value["steps"]) == 9
+    assert len(value["steps"]) == 10
     assert value["checks"] == sum(len(step["checks"]) for step in value["steps"])
     assert value["kept"] is None
 

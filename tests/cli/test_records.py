@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from statestore import Store
+from statestore.managers import LogManager, TaskManager
+
 
 def ids(shell, *words):
     return [one["id"] for one in shell.json("ls", *words)["records"]]
@@ -26,6 +29,27 @@ def test_ls_shows_a_record_on_one_line_without_steering_the_terminal(shell):
     assert len(lines) == 4
     assert "\x1b" not in "".join(lines)
     assert any("Line\\nbreak \\x1b[31m" in line for line in lines)
+
+
+def test_ls_shows_of_a_kind_what_a_person_looks_for(shell):
+    with Store(shell.store) as store:
+        tasks = store.register(TaskManager())
+        store.register(LogManager()).append_many("s1", ["one", "two"])
+        store.load_all()
+        tasks.create("Claimed", id="claimed", priority="high")
+        store.save_all()
+        tasks.claim_task("claimed", worker="ada")
+
+        found = {one["id"]: one for one in shell.json("ls", "tasks")["records"]}
+        header, *lines = (line.split() for line in shell("ls", "tasks").stdout.splitlines())
+
+    columns = ["status", "priority", "worker"]
+    assert [found["claimed"][name] for name in columns] == ["running", 10, "ada"]
+    assert found["t1"]["worker"] is None
+    assert header[5:] == [*columns, "title"]
+    (line,) = (line for line in lines if line[0] == "claimed")
+    assert line[5:] == ["running", "10", "ada", "Claimed"]
+    assert [one["entries"] for one in shell.json("ls", "logs")["records"]] == [2]
 
 
 @pytest.mark.parametrize(
