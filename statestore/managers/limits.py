@@ -77,6 +77,9 @@ class Limited(Remembering[D], DomainManager[D], Generic[D, L]):
         What two processes have set of different limits is merged where saves merge. Records that
         are there already stay as they are.
 
+        Args:
+            changes: new values by the names of the limits, the fields of `limits`; None or 0 is
+                without limit where the class says so.
         Raises:
             InvalidRecord: there is no such limit, or it does not take the value; nothing changed.
         """

@@ -198,8 +198,12 @@ class LogManager(DomainManager[SessionLog]):
         """Return a log as plain text, for people: `<time> <type> [<source>] <text>` on each line.
 
         Times are RFC 3339 in UTC. The further lines of a text that has some begin with a tab, so
-        none can be taken for another entry. It ends with a line end, if there is anything. See
-        `entries`.
+        none can be taken for another entry. It ends with a line end, if there is anything.
+
+        Args:
+            types, since, until, last: which entries, see `entries`.
+        Raises:
+            RecordNotFound, InvalidRecord: see `entries`.
         """
         chosen = self.entries(session_id, types=types, since=since, until=until, last=last)
         return "".join(f"{_shown(one)}\n" for one in chosen)

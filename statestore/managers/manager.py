@@ -97,6 +97,9 @@ class Manager(Changer[R]):
     def create_as(self, subclass: type[S], /, *, id: str | None = None, **fields: Any) -> S:
         """Do as `create` with one of the `subclasses` of the manager.
 
+        Args:
+            subclass: the class that the record is to have.
+            id, fields: see `create`.
         Raises:
             DuplicateId, InvalidId, InvalidRecord: as they say; nothing was added.
         """
@@ -146,9 +149,12 @@ class Manager(Changer[R]):
     def update(self, id: str | R, /, **changes: Any) -> R:
         """Change fields of a record and return the new record.
 
+        Args:
+            changes: new values by the names of the fields; its id cannot be changed.
         Raises:
             RecordNotFound: there is none.
-            InvalidRecord: the class does not take these values; the record is as it was.
+            InvalidRecord: the class does not take these values; `field` names the one that is not
+                taken, where that is known. The record is as it was.
         """
         return self._modify(id, lambda current: self._evolved(current, **changes))
 

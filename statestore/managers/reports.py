@@ -100,6 +100,8 @@ class ReportManager(DomainManager[Report]):
         Args:
             type: what kind of report it is; not empty.
             data: any JSON value; it is copied and frozen.
+            title: for people; it may be empty.
+            session_id, task_id: what it is about; they need not be there.
             fields: tags, metadata, or the times, aware.
         Raises:
             DuplicateId, InvalidId, InvalidRecord: as they say; nothing was added.

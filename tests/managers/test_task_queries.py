@@ -235,6 +235,10 @@ def test_short_ways_to_find_tasks(tasks):
     assert ids(tasks.by_assignee(None)) == "ca"
     assert ids(tasks.recent(2)) == "ac"
     assert tasks.recent(0) == ()
+    for number in (-1, True, "2"):
+        with pytest.raises(InvalidRecord) as refused:
+            tasks.recent(number)
+        assert refused.value.field == "count"
     assert ids(tasks.find("ALPHA")) == "ad"
 
 

@@ -77,6 +77,12 @@ class ConversationManager(
         than `max_conversations`, those that were changed longest ago are deleted with it, but never
         the active one; the history of the store keeps them.
 
+        Args:
+            title: a text of at most 1,000 characters; it may be empty.
+            session_id: the session that it belongs to; it need not be there.
+            id: its id; by default a new one, sortable by time.
+            fields: the other fields of `Conversation`. `messages` are `Message` or mappings of its
+                fields, the way providers write them.
         Raises:
             DuplicateId, InvalidId, InvalidRecord, TokensNotCounted: as they say; nothing changed.
         """

@@ -40,15 +40,15 @@ class ConversationQueries(ConversationKeeper):
         return active_of(self.all())
 
     def by_session(self, session_id: str) -> tuple[Conversation, ...]:
-        """Return the conversations of a session."""
+        """Return the conversations of a session, by its exact id."""
         return self._newest(one for one in self.all() if one.session_id == session_id)
 
     def by_user(self, user_id: str) -> tuple[Conversation, ...]:
-        """Return the conversations of a user."""
+        """Return the conversations of a user, by the exact id."""
         return self._newest(one for one in self.all() if one.user_id == user_id)
 
     def by_tag(self, tag: str) -> tuple[Conversation, ...]:
-        """Return the conversations that have a tag."""
+        """Return the conversations that have a tag, written in just this way."""
         return self._newest(one for one in self.all() if tag in one.tags)
 
     def by_status(self, status: str) -> tuple[Conversation, ...]:

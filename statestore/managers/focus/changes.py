@@ -34,6 +34,7 @@ class FocusChanges(FocusBase):
         Args:
             type: one of `FOCUS_TYPES`, or another text that is not empty.
             target: what it is about: a path, a name, the text of an error.
+            context: a mapping of what JSON has; it is copied and frozen.
             fields: the other fields of `Focus`. `priority` may be a word: low, normal, high,
                 critical. `ttl_s` stands for `expires_at`: seconds from `created_at` on.
         Raises:

@@ -71,6 +71,14 @@ class SessionManager(SessionChains, SessionQueries, SessionDetails):
     ) -> Session:
         """Add a session and return it. It begins paused. See `Manager.create`.
 
+        Args:
+            project_id, name: texts of at most 1,000 characters; both may be empty.
+            description: a text of any length.
+            mode: a `SessionMode`, or its value.
+            context, metadata: mappings of what JSON has; they are copied and frozen.
+            tags: texts of at most 1,000 characters each.
+            id: its id; by default a new one, sortable by time.
+            fields: the other fields of `Session`. Times are aware.
         Raises:
             InvalidRecord: a field does not take its value: `field` names it, and `allowed` the
                 values of a mode or status; or a name, project, agent or tag is longer than 1,000

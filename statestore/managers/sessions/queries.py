@@ -75,7 +75,7 @@ class SessionQueries(SessionLifecycle):
         return counts
 
     def statistics(self) -> SessionStatistics:
-        """Return figures of all sessions, up to now."""
+        """Return figures of all sessions, up to now; times are in seconds."""
         return statistics_of(self.all(), self._clock(), self._run)
 
     # --- inside -----------------------------------------------------------------------

@@ -51,10 +51,12 @@ class TaskManager(TaskRunning, TaskTree, TaskDependencies, TaskOutput, TaskQueri
         says another. A parent follows its children, see `ROLL_UP`.
 
         Args:
-            title: what is to be done; it cannot be empty.
+            title: what is to be done, in 1 to 1,000 characters.
+            session_id: the session that it belongs to; it need not be there.
+            assigned_to: who is to do it.
             parent_id: the task that it is a part of.
             status: one of `NEW_STATUSES`, or what another system calls it.
-            priority: 1 to 20, or "low", "medium", "high", "critical".
+            priority: 1 to 20, or "low", "medium", "high", "critical": see `PRIORITIES`.
             depends_on: ids of the tasks that have to be done first.
             allow_missing: take ids of tasks, too, that are not there yet.
             metadata: what the host keeps with it.
@@ -87,6 +89,7 @@ class TaskManager(TaskRunning, TaskTree, TaskDependencies, TaskOutput, TaskQueri
         """Add tasks to a session, behind those that it has, and return them: all of them or none.
 
         Args:
+            session_id: the session; None: they belong to none.
             items: for each its title, an instruction, see `parse_instructions`, or a mapping of
                 arguments of `create`. A mapping with an `id` can be named in `depends_on` of a
                 later one. An instruction that is done already has succeeded.
@@ -111,7 +114,12 @@ class TaskManager(TaskRunning, TaskTree, TaskDependencies, TaskOutput, TaskQueri
         return self.add_tasks(session_id, parse_instructions(text), actor=actor)
 
     def add_subtask(self, parent: str | Task, title: str = "", **fields: Any) -> Task:
-        """Add a task below another, in the session of that one, and return it. See `create`."""
+        """Add a task below another, in the session of that one, and return it. See `create`.
+
+        Raises:
+            RecordNotFound: the other one is not there.
+            InvalidRecord, DuplicateId, InvalidId: see `create`; nothing was added.
+        """
         above = self[parent]
         fields.setdefault("session_id", above.session_id)
         return self.create(title, parent_id=above, **fields)

@@ -69,7 +69,7 @@ class TaskOutput(TaskBase):
         """Tell how far a task is, and return it. What is left out stays as it is.
 
         Args:
-            percent: beyond 0 and 100 it is these.
+            percent: 0 to 100; what is below or above counts as these.
             current_step: what is being done; None: that is not known any more.
             total_steps: how many steps there are.
             remaining_s: an estimate of the seconds that it still takes.

@@ -27,7 +27,11 @@ _SORT_KEYS = {"priority": lambda task: -task.priority}
 
 
 class TaskQueries(TaskBase):
-    """Which tasks there are. What is found is a tuple, or a `Page` of it."""
+    """Which tasks there are, as the manager shows it: nothing is read for it.
+
+    What is found is a tuple, or a `Page` of it. An argument that is not taken is an
+    `InvalidRecord`.
+    """
 
     def list(
         self,
@@ -109,7 +113,13 @@ class TaskQueries(TaskBase):
         return page_of(self.kind, found, limit=limit, offset=offset, page=page)
 
     def by_status(self, *statuses: TaskStatus | str) -> tuple[Task, ...]:
-        """Return the tasks of some statuses, the last changed first."""
+        """Return the tasks of some statuses, the last changed first.
+
+        What other systems call a status is understood, see `STATUS_ALIASES`.
+
+        Raises:
+            InvalidRecord: there is no such status; `allowed` are those that there are.
+        """
         return self.list(status=statuses).items
 
     def by_parent(self, id: str | Task | None) -> tuple[Task, ...]:
@@ -121,23 +131,46 @@ class TaskQueries(TaskBase):
         return self._placed("parent_id", parent_id)
 
     def by_session(self, session_id: str | None) -> tuple[Task, ...]:
-        """Return the tasks of a session in their places: by position, then by age."""
+        """Return the tasks of a session in their places: by position, then by age.
+
+        Args:
+            session_id: None: the tasks of no session.
+        """
         return self._placed("session_id", session_id)
 
     def by_assignee(self, name: str | None) -> tuple[Task, ...]:
-        """Return the tasks that are assigned to somebody, the most urgent first."""
+        """Return the tasks that are assigned to somebody, the most urgent first, then the oldest.
+
+        Args:
+            name: None: the tasks that are assigned to nobody.
+        """
         return self.list(assigned_to=name, sort=("priority", "created_at", "id")).items
 
     def recent(self, count: int = 10) -> tuple[Task, ...]:
-        """Return so many tasks, the last changed first."""
-        return self.list(limit=count).items if count != 0 else ()
+        """Return at most `count` tasks, the last changed first.
+
+        Raises:
+            InvalidRecord: it is no integer from 0.
+        """
+        if type(count) is not int or count < 0:
+            reason = "count takes an integer from 0"
+            raise InvalidRecord(self.kind, None, reason, field="count")
+        return self.list(limit=count).items if count else ()
 
     def find(self, text: str) -> tuple[Task, ...]:
-        """Return the tasks whose title, description or a tag has a text, the last changed first."""
+        """Return the tasks whose title, description or a tag has a text, the last changed first.
+
+        Raises:
+            InvalidRecord: it is no text. An empty one is in all of them.
+        """
         return self.list(search=text).items
 
     def statistics(self, *, session_id: str | None = LEFT) -> TaskStatistics:
-        """Return figures of all tasks, or of those of a session; None: of none."""
+        """Return figures of all tasks, or of those of a session; times are in seconds.
+
+        Args:
+            session_id: None: figures of the tasks of no session.
+        """
         tasks = self.all()
         if session_id is not LEFT:
             tasks = tuple(one for one in tasks if one.session_id == session_id)

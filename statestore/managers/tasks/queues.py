@@ -53,7 +53,13 @@ class TaskQueues(TaskClaims):
         return next(self._candidates(session_id, types, where), None)
 
     def current(self, session_id: str | None = None) -> tuple[Task, ...]:
-        """Return the tasks of a session, or of all, that are running, by their places."""
+        """Return the tasks that somebody works at, by urgency, position and age.
+
+        These are running or interactive, whether they were claimed or not.
+
+        Args:
+            session_id: only those of this session; None: all.
+        """
         return tuple(
             sorted(
                 (one for one in self._of_session(session_id) if one.status in _AT_WORK),
@@ -62,7 +68,11 @@ class TaskQueues(TaskClaims):
         )
 
     def progress(self, session_id: str | None = None) -> QueueProgress:
-        """Return how far a session is, or all tasks are. Nothing is read for it."""
+        """Return how far the tasks of a session are. Nothing is read for it.
+
+        Args:
+            session_id: None: all tasks.
+        """
         return progress_of(self._of_session(session_id))
 
     def queue_stats(self) -> QueueStats:
