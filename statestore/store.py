@@ -659,6 +659,8 @@ class Store:
     def close(self) -> None:
         """Save what is unsaved and let go of everything. Twice is harmless.
 
+        A store that is open for reading only saves nothing: what was changed in memory is dropped.
+
         Raises:
             SaveFailed: something could not be saved; the store is closed all the same.
             FilesBehind: all is saved, but some files cannot be written now, perhaps as a process

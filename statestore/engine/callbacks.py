@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from statestore.errors import ConfigurationError
 from statestore.models.handles import Handle
 from statestore.models.reports import Failure, LoadReport, SaveReport
 
@@ -22,7 +23,13 @@ class Event(Generic[E]):
         self._running = threading.local()
 
     def add(self, callback: Callable[[E], object]) -> Handle:
-        """Call `callback` with each news from now on, in the order of registration."""
+        """Call `callback` with each news from now on, in the order of registration.
+
+        Raises:
+            ConfigurationError: it cannot be called.
+        """
+        if not callable(callback):  # else each of the operations to come would tell of it
+            raise ConfigurationError("callback", "takes a function of one argument")
         with self._lock:
             number, self._next = self._next, self._next + 1
             self._callbacks[number] = callback

@@ -24,6 +24,7 @@ from statestore.engine.saving import Outcome, Saver
 from statestore.engine.settling import Settler
 from statestore.errors import (
     CallbackFailed,
+    ConfigurationError,
     Conflict,
     FilesBehind,
     InTransaction,
@@ -441,7 +442,10 @@ class Engine:
 
         Raises:
             UnknownName: no manager of this kind, or none at all, knows such an event.
+            ConfigurationError: the listener cannot be called.
         """
+        if not callable(listener):
+            raise ConfigurationError("listener", "takes a function of one event")
         one = Listening(name, listener, kind=kind, id=id)
         with self._turn:
             chosen = self._chosen(None if kind is None else [kind])

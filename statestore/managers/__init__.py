@@ -17,7 +17,14 @@ from statestore.managers.conversations import (
     tool_result_part,
     tool_use_part,
 )
-from statestore.managers.focus import Focus, FocusChain, FocusLimits, FocusManager, FocusStatistics
+from statestore.managers.focus import (
+    FOCUS_TYPES,
+    Focus,
+    FocusChain,
+    FocusLimits,
+    FocusManager,
+    FocusStatistics,
+)
 from statestore.managers.logs import LogManager, SessionLog
 from statestore.managers.manager import Manager
 from statestore.managers.queries import Page
@@ -72,6 +79,7 @@ from statestore.records.tags import tagged
 from statestore.records.validating import View
 
 __all__ = [
+    "FOCUS_TYPES",
     "NEW_STATUSES",
     "PRIORITIES",
     "SESSION_TRANSITIONS",

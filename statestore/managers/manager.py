@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from statestore.errors import (
+    ConfigurationError,
     DuplicateId,
     RecordNotFound,
     StaleRecord,
@@ -269,7 +270,10 @@ class Manager(Changer[R]):
             id: tell only of this record.
         Raises:
             UnknownName: there is no such event.
+            ConfigurationError: the listener cannot be called.
         """
+        if not callable(listener):
+            raise ConfigurationError("listener", "takes a function of one event")
         known = self.event_names
         if name != ANY and name not in known:
             raise UnknownName("event", str(name), (*known, ANY))

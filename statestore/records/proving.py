@@ -60,7 +60,7 @@ class Prover(RecordMapping[R]):
             severity: "error", or "warning": that is told by `validate` alone.
             name: what it is called in errors; by default the name of the function.
         Raises:
-            ConfigurationError: there is no such level or severity.
+            ConfigurationError: there is no such level or severity, or it cannot be called.
         """
         with self._lock:
             remove = self._validators.add(validator, level, severity, name)

@@ -94,8 +94,9 @@ class Validators(Generic[R]):
         """Add a validator, and return what removes it.
 
         Raises:
-            ConfigurationError: there is no such level or severity.
+            ConfigurationError: there is no such level or severity, or it cannot be called.
         """
+        _want_callable(call)
         if level not in LEVELS:
             raise ConfigurationError("level", f"takes one of {', '.join(LEVELS)}")
         if severity not in ("error", "warning"):
@@ -160,3 +161,9 @@ class Validators(Generic[R]):
             severity = problem.severity if one.severity == "error" else "warning"
             problems.append(attrs.evolve(problem, severity=severity, validator=one.name))
         return problems
+
+
+def _want_callable(call: object) -> None:
+    if not callable(call):
+        reason = "takes a function of a record and a view of all of its kind"
+        raise ConfigurationError("validator", reason)

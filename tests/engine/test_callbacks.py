@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import attrs
 import pytest
 
-from statestore import CallbackFailed, Manager, SaveFailed, Store
+from statestore import CallbackFailed, ConfigurationError, Manager, SaveFailed, Store
 from statestore.engine.callbacks import Event
 
 LIMIT_S = 60  # only against a hang
@@ -46,6 +46,25 @@ def test_callbacks_get_the_very_reports(place):
     assert loads == reports
     assert len(saves) == 3
     store.close()
+
+
+def test_what_cannot_be_called_is_refused_at_once_and_changes_nothing(place):
+    with Store(place, autosave="on-change") as store:
+        notes = store.register(Manager("notes", Note))
+        ways = (
+            store.on_save,
+            store.on_load,
+            store.on_error,
+            lambda one: store.on("created", one),
+            lambda one: notes.on("created", one),
+            notes.add_validator,
+        )
+        for way in ways:
+            with pytest.raises(ConfigurationError, match="takes a function"):
+                way("print")
+
+        notes.create(id="a")
+        assert "a" in notes
 
 
 def test_cancelled_callback_is_not_called_and_cancelling_twice_is_harmless(place):

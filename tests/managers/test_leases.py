@@ -674,7 +674,7 @@ def test_without_a_store_a_task_is_in_hand_until_its_time_is_over(clock):
 
 
 def test_nothing_is_claimed_in_a_store_that_is_read_only(two, opened):
-    with pytest.raises(ReadOnlyStore):
+    with pytest.raises(ReadOnlyStore, match="cannot claim a task: "):
         opened(read_only=True).claim("s")
 
 

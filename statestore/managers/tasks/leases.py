@@ -13,6 +13,7 @@ from statestore.errors import (
     InTransaction,
     InvalidRecord,
     LeaseLost,
+    ReadOnlyStore,
     StateStoreError,
     TaskClaimed,
 )
@@ -239,8 +240,12 @@ class TaskLeases(TaskBase):
             return self._memory_run
 
     def _hold(self) -> None:
-        if self._owner is not None:
+        if self._owner is None:
+            return
+        try:
             self._owner.runs.hold()
+        except ReadOnlyStore as error:
+            raise ReadOnlyStore(error.path, "claim a task") from error
 
     def _bring_in(self) -> None:
         if self._owner is not None:
