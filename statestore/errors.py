@@ -162,10 +162,10 @@ class InvalidTransition(InvalidRecord):
         self.args = (kind, id, self.status, self.wanted, known)
 
     def __str__(self) -> str:
-        ways = ", ".join(self.allowed) if self.allowed else "nothing else any more"
+        ways = f"; it can become: {', '.join(self.allowed)}"
         return (
-            f"{_key(self.kind, str(self.id))} is {self.status} and cannot become {self.wanted}; "
-            f"what it can become: {ways}"
+            f"{_key(self.kind, str(self.id))} is {self.status} and cannot become {self.wanted}"
+            f"{ways if self.allowed else ', nor anything else any more'}"
         )
 
 
@@ -953,7 +953,10 @@ class ReadOnlyStore(StateStoreError):
         self.path, self.operation = path, operation
 
     def __str__(self) -> str:
-        return f"cannot {self.operation}: the store at {self.path!r} is open for reading only"
+        return (
+            f"cannot {self.operation}: the store at {self.path!r} is open for reading only; open "
+            "it without read_only=True"
+        )
 
 
 class StoreClosed(StateStoreError):
@@ -1269,7 +1272,7 @@ class ListenerFailed(StateStoreError):
     def __str__(self) -> str:
         return (
             f"a listener of {self.event!r} raised {self.raised} for {_key(self.kind, self.id)}; "
-            "the change itself is made"
+            "the change itself is made; mend the listener, or cancel its handle"
         )
 
 

@@ -70,9 +70,12 @@ EXAMPLES = [
     ),
     (
         errors.InvalidTransition("tasks", "a", "failed", "paused", ["ready", "running"]),
-        ["tasks/a is failed", "cannot become paused", "can become: ready, running"],
+        ["tasks/a is failed", "cannot become paused", "it can become: ready, running"],
     ),
-    (errors.InvalidTransition("tasks", "a", "done", "paused"), ["nothing else any more"]),
+    (
+        errors.InvalidTransition("tasks", "a", "done", "paused"),
+        ["cannot become paused, nor anything else"],
+    ),
     (errors.SessionActive("sessions", "a", ["paused"]), ["sessions/a", "pause it", "force=True"]),
     (errors.ManagerMissing("sessions", "FocusManager"), ["'sessions'", "register(FocusManager())"]),
     (
