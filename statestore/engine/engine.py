@@ -41,7 +41,7 @@ from statestore.models.changes import Change
 from statestore.models.events import RecordEvent
 from statestore.models.handles import Handle
 from statestore.models.keys import Key, Revision
-from statestore.models.managed import Pending, RecordManager, Runs
+from statestore.models.managed import Loaded, Pending, RecordManager, Runs
 from statestore.models.reports import Failure, LoadReport, SaveReport
 from statestore.models.workspaces import Workspace
 from statestore.records.scopes import INNERMOST, scope_of
@@ -257,9 +257,13 @@ class Engine:
         if outcome.written or outcome.deleted:
             self.tell_of_save(self.save_report(outcome, started))
 
-    def renew(self, kind: str, id: str) -> None:
+    def renew(self, kind: str, id: str, policy: str | None = None) -> None:
         """See `Owner.renew`."""
-        self._intake.renew(Key(kind, id), self._policy)
+        self._intake.renew(Key(kind, id), policy or self._policy)
+
+    def newest(self, kind: str, id: str) -> Loaded | None:
+        """See `Owner.newest`."""
+        return self._intake.newest(Key(kind, id))
 
     def exchange(self, kind: str, workspace: Workspace[Any]) -> Conflict | None:
         """See `Owner.exchange`."""

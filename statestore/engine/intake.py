@@ -15,7 +15,7 @@ from statestore.engine.refreshing import News, Refresher
 from statestore.engine.settling import Settler
 from statestore.errors import Conflict, HistoryPruned, RecordNotFound
 from statestore.models.keys import Key, Revision
-from statestore.models.managed import RecordManager
+from statestore.models.managed import Loaded, RecordManager
 from statestore.models.reports import Failure, LoadReport
 
 
@@ -138,6 +138,11 @@ class Intake:
         unsettled: list[Failure] = []
         if self._settler.settle(Failure(key, "save", conflict), policy, unsettled) is None:
             raise unsettled[0].error
+
+    def newest(self, key: Key) -> Loaded | None:
+        """Return a record as it is stored now; None if there is none. See `Owner.newest`."""
+        with self._turn:
+            return self._refresher.newest(key)
 
     def _is_renewed(self, key: Key) -> bool:
         while True:

@@ -129,11 +129,22 @@ class Owner(Protocol):
         """
         ...
 
-    def renew(self, kind: str, id: str) -> None:
+    def renew(self, kind: str, id: str, policy: str | None = None) -> None:
         """Let the manager of a kind know the newest state of a record.
 
+        Args:
+            policy: what becomes of an unsaved change of it that others have made another beside;
+                by default what the host has said for all conflicts.
         Raises:
             Conflict: there is an unsaved change of it, which contradicts what others have stored.
+            StateStoreError: it cannot be read.
+        """
+        ...
+
+    def newest(self, kind: str, id: str) -> Loaded | None:
+        """Return a record as it is stored now, None if there is none; its manager learns nothing.
+
+        Raises:
             StateStoreError: it cannot be read.
         """
         ...

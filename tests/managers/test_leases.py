@@ -413,6 +413,53 @@ def test_a_lease_that_was_lost_cannot_be_extended_or_given_back(two, clock):
     assert one["a"] == task
 
 
+@pytest.mark.parametrize("policy", ["error", "mine", "merge"])
+def test_unsaved_progress_of_a_lost_task_neither_hides_the_loss_nor_undoes_it(
+    clock, opened, policy
+):
+    one, other = opened(on_conflict=policy), opened()
+    one.create("First", id="a", session_id="s")
+    one.create("Second", id="b", session_id="s")
+    one.store.save_all()
+    slow = one.set_progress(one.claim("s", worker="slow", lease_s=1), 40, message="half")
+    clock.passes(1)
+    task = other.set_progress(other.claim("s", worker="fast"), 10)
+    other.store.save_all()
+
+    with pytest.raises(LeaseLost) as lost:
+        one.complete(slow, "wrong")
+
+    assert lost.value.holder == "fast"
+    assert one["a"] == task == stored(opened)
+    assert one.unsaved == ()
+
+
+def test_unsaved_progress_of_a_lost_task_does_not_stop_a_queue(two, clock):
+    one, other = two
+    one.set_progress(one.claim("s", lease_s=1), 40)
+    clock.passes(1)
+    task = other.claim("s")
+
+    report = one.run_all("s", lambda task: task.id)
+
+    assert [done.id for done in report.completed] == ["b"]
+    assert one["a"] == task
+    assert one.unsaved == ()
+
+
+def test_a_session_is_resumed_beside_unsaved_progress_of_a_lost_task(two, clock):
+    one, other = two
+    one.set_progress(one.claim("s", lease_s=1), 40)
+    clock.passes(1)
+    task = other.claim("s", worker="fast")
+
+    report = one.resume_session("s")
+
+    assert report.resumed == ()
+    assert [(left.id, left.worker) for left in report.skipped] == [("a", "fast"), ("b", None)]
+    assert one["a"] == task
+
+
 OPERATIONS = {
     "complete": lambda tasks, task: tasks.complete(task),
     "fail": lambda tasks, task: tasks.fail(task, "no"),

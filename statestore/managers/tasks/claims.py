@@ -74,6 +74,8 @@ class TaskClaims(TaskLeases):
         refused: Conflict | ValidationFailed | None = None
         for task in self._candidates(session_id, types, where):
             try:
+                if task.lease is not None:
+                    self._renew(task.id)
                 claimed = self._claimed(
                     partial(
                         self._claim_free,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import attrs
 
@@ -182,9 +182,8 @@ class TaskLeases(TaskBase):
         mine = given.lease if isinstance(given, Task) else None
         lease = current.lease
         if mine is not None:
-            if lease is None or lease.token != mine.token:
-                holder = None if lease is None else lease.worker
-                raise LeaseLost(self.kind, current.id, mine.worker, current.status, holder)
+            if not _has(mine, current):
+                raise self._lost(current, mine)
         elif lease is not None and lease.run != self._own_run() and not self._is_over(lease):
             raise self._claimed_by(current, lease)
 
@@ -194,11 +193,25 @@ class TaskLeases(TaskBase):
         tasks = [one for one in (given, known) if isinstance(one, Task) and one.lease is not None]
         if not tasks:
             return False
-        if self._owner is not None and self._scope() is None:
-            self._owner.renew(self.kind, name)
-            known = self.get(name)
+        self._renew(name)
+        known = self.get(name)
         self._ask_of([known] if known is not None else [])
         return True
+
+    def _renew(self, id: str) -> None:
+        """Know the newest state of a task; call it without a lock. In a transaction it is known.
+
+        What is unsaved of a task that this run has lost is given up: by itself it is no reason to
+        call the loss a conflict, and must not bring the old lease back.
+        """
+        owner, known = self._owner, self.get(id)
+        if owner is None or self._scope() is not None:
+            return
+        is_lost = False
+        if known is not None and known.lease is not None and known.lease.run == owner.run:
+            stored = owner.newest(self.kind, id) if self.is_unsaved(id) else None
+            is_lost = stored is not None and not _has(known.lease, cast(Task, stored.record))
+        owner.renew(self.kind, id, "theirs" if is_lost else None)
 
     def _want_claimed(self, current: Task) -> Lease:
         if current.lease is None:
@@ -206,6 +219,10 @@ class TaskLeases(TaskBase):
                 self.kind, current.id, "nobody has claimed it; claim it first", field="lease"
             )
         return current.lease
+
+    def _lost(self, task: Task, mine: Lease) -> LeaseLost:
+        holder = None if task.lease is None else task.lease.worker
+        return LeaseLost(self.kind, task.id, mine.worker, task.status, holder)
 
     def _claimed_by(self, task: Task, lease: Lease) -> TaskClaimed:
         return TaskClaimed(self.kind, task.id, lease.worker, lease.claimed_at, lease.expires_at)
@@ -269,6 +286,10 @@ class TaskLeases(TaskBase):
 
     def _until(self, now: datetime, lease_s: float | None) -> datetime | None:
         return None if lease_s is None else now + timedelta(seconds=lease_s)
+
+
+def _has(lease: Lease, task: Task) -> bool:
+    return task.lease is not None and task.lease.token == lease.token
 
 
 def _lease_events(before: Task, after: Task) -> Iterator[Named]:

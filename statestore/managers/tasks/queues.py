@@ -106,6 +106,8 @@ class TaskQueues(TaskClaims):
         self._want_claim(None, max_attempts)
         self._bring_in()
         self._ask_of(self._of_session(session_id))
+        for left in self.abandoned(session_id):
+            self._renew(left.id)
 
         def resume(draft: Draft[Task]) -> ResumeReport:
             found = (one for one in draft.all() if one.session_id == session_id)
