@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 
 from statestore import (
@@ -817,3 +818,126 @@ def test_claims_are_told_with_their_workers(two, clock):
     heard.clear()
     other.complete(other.claim("s", worker="w2"))
     assert [name for name, _ in heard] == ["claimed"]
+
+
+# --- what a host does by itself -------------------------------------------------------
+
+
+def paused(task):
+    return attrs.evolve(task, status="paused")
+
+
+BY_ID = {
+    "modify": lambda tasks, id: tasks.modify(id, paused),
+    "delete": lambda tasks, id: tasks.delete(id),
+    "replace": lambda tasks, id: tasks.replace(attrs.evolve(tasks[id], lease=None, attempts=0)),
+    "no lease": lambda tasks, id: tasks.modify(id, lambda task: attrs.evolve(task, lease=None)),
+    "attempts": lambda tasks, id: tasks.modify(id, lambda task: attrs.evolve(task, attempts=0)),
+    "import": lambda tasks, id: tasks.import_document(
+        {"kind": "tasks", "schema": 1, "data": {**tasks.export_document(id)["data"], "title": "t"}},
+        replace=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_ID)
+def test_a_host_does_not_take_a_task_from_a_worker_by_the_way(two, name):
+    one, other = two
+    task = one.claim("s")
+    other.store.refresh()
+    error = TaskClaimed if name in ("modify", "delete", "import") else InvalidRecord
+
+    with pytest.raises(error):
+        BY_ID[name](other, "a")
+
+    assert other["a"] == task
+    assert other.unsaved == ()
+    assert one.complete(task).status == "succeeded"
+
+
+@pytest.mark.parametrize("name", ["modify", "delete", "import"])
+def test_a_host_does_what_it_likes_with_what_a_worker_left(two, name, opened):
+    one, other = two
+    one.claim("s")
+    other.store.refresh()
+    one.store.close()
+
+    BY_ID[name](other, "a")
+
+    assert other.store.save_all().failures == ()
+    assert ("a" in opened()) == (name != "delete")
+
+
+def test_a_task_that_is_in_hand_is_not_deleted_with_its_parent(opened):
+    one, other = opened(), opened()
+    one.create("Above", id="p", session_id="s")
+    one.create("Below", id="c", parent_id="p", session_id="s")
+    one.store.save_all()
+    other.store.refresh()
+    task = one.claim("s")
+    assert task.id == "c"
+    other.store.refresh()
+
+    with pytest.raises(TaskClaimed):
+        other.delete("p", children="delete")
+
+    assert len(other) == 2
+    assert one.delete("p", children="delete").id == "p"
+    assert len(one) == 0
+
+
+def test_what_is_no_status_is_changed_beside_a_worker(two):
+    one, other = two
+    task = one.claim("s")
+
+    other.modify("a", lambda task: attrs.evolve(task, description="more"))
+
+    assert one.complete(task).description == "more"
+
+
+WRITES = {
+    "progress": lambda tasks, task: tasks.set_progress(task, 90),
+    "output": lambda tasks, task: tasks.append_output(task, "late"),
+    "logs": lambda tasks, task: tasks.append_logs(task, task.logs),
+    "update": lambda tasks, task: tasks.update(task, result="late"),
+    "modify": lambda tasks, task: tasks.modify(task, lambda one: attrs.evolve(one, result=1)),
+    "delete": lambda tasks, task: tasks.delete(task),
+}
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+@pytest.mark.parametrize("name", WRITES)
+def test_who_has_lost_a_task_writes_nothing_to_it(two, clock, name, has_ended):
+    one, other = two
+    slow = one.claim("s", lease_s=1)
+    clock.passes(1)
+    task = other.claim("s")
+    if has_ended:
+        task = other.complete(task, "right")
+    one.store.refresh()
+
+    with pytest.raises(LeaseLost):
+        WRITES[name](one, slow)
+
+    assert one["a"] == task
+    assert one.unsaved == ()
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_who_has_ended_a_task_may_still_write_to_it(two, name):
+    one, _ = two
+    task = one.claim("s")
+    one.complete(task, "right")
+
+    WRITES[name](one, task)
+
+
+@pytest.mark.parametrize("run", ["run_next", "run_all"])
+def test_work_that_cannot_be_called_is_refused_before_a_task_is_claimed(two, run):
+    one, _ = two
+
+    with pytest.raises(InvalidRecord) as refused:
+        getattr(one, run)("s", None)
+
+    assert refused.value.field == "work"
+    assert one["a"].attempts == 0

@@ -87,6 +87,15 @@ def test_all_items_are_added_or_none(tasks, bad):
     assert len(tasks) == 0
 
 
+@pytest.mark.parametrize("items", ["abc", b"abc", 5, None], ids=repr)
+def test_items_are_a_list_and_no_text_of_which_each_letter_is_one(tasks, items):
+    with pytest.raises(InvalidRecord) as refused:
+        tasks.add_tasks("s", items)
+
+    assert refused.value.field == "items"
+    assert len(tasks) == 0
+
+
 def test_a_known_id_refuses_all_items(tasks):
     tasks.create("Known", id="a")
 

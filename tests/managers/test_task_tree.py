@@ -6,7 +6,13 @@ from itertools import product
 import attrs
 import pytest
 
-from statestore import CircularReference, HasChildren, InvalidRecord, RecordNotFound, Store
+from statestore import (
+    CircularReference,
+    HasChildren,
+    InvalidRecord,
+    RecordNotFound,
+    Store,
+)
 from statestore.managers import Task, TaskManager, TaskStatus
 from statestore.managers.tasks.hierarchy import ROLL_UP, rolled_up
 from statestore.managers.tasks.statuses import TASK_TRANSITIONS
@@ -368,6 +374,19 @@ def test_trees_of_ten_thousand_levels_are_no_trouble(tasks):
     assert tasks["0"].status is TaskStatus.RUNNING
     tasks.delete("1", children="delete")
     assert tasks.ids() == ("0",)
+
+
+@pytest.mark.parametrize("field", ["parent_id", "depends_on"])
+def test_who_is_named_before_he_is_there_closes_no_circle(field, tasks):
+    name = {"parent_id": str, "depends_on": lambda id: (id,)}[field]
+    base = tasks.create("a", id="a")
+    tasks.add(attrs.evolve(base, id="b", **{field: name("c")}))
+
+    with pytest.raises(CircularReference) as caught:
+        tasks.create("c", id="c", **{field: name("b")})
+
+    assert caught.value.path == ("c", "b", "c")
+    assert tasks.ids() == ("a", "b")
 
 
 def test_circle_that_came_from_elsewhere_is_gone_round_once(tasks):

@@ -57,7 +57,7 @@ class TaskBase(DomainManager[Task]):
     """A manager of tasks without its operations.
 
     However a task is changed, its status goes by `TASK_TRANSITIONS`, it gets no circle of parents
-    or of dependencies, and its version counts the change.
+    or of dependencies, and its version counts the change. A record that is added is taken as it is.
     """
 
     _domain_events: ClassVar[tuple[str, ...]] = EVENTS
@@ -119,10 +119,11 @@ class TaskBase(DomainManager[Task]):
 
     def _received(self, record: Task, current: Task | None) -> Task:
         new = super()._received(record, current)
-        if new.parent_id is not None:
-            self._want_no_circle_of_parents(new.id, new.parent_id, self.get)
-        self._want_no_circle(new.id, new.depends_on, self.get)
-        return new if current is None or new == current else self._following(current, new, None)
+        self._want_no_circles(new, self.get)
+        if current is None or new == current:
+            return new
+        self._want_lease(current, current.id)
+        return self._following(current, new, None)
 
     def _events_of(self, before: Task | None, after: Task | None) -> Iterable[Told]:
         if after is None:
@@ -160,6 +161,9 @@ class TaskBase(DomainManager[Task]):
     def _want_lease(self, current: Task, given: str | Task) -> None:
         """Refuse to change the status of a task that is not in the hand of who gives it."""
 
+    def _want_not_lost(self, current: Task, given: str | Task) -> None:
+        """Refuse what is done with a record whose lease is another's by now."""
+
     def _is_claimed(self, given: str | Task) -> bool:
         """Say whether a task is in the hand of a worker, as far as it is known here."""
         del given
@@ -182,6 +186,12 @@ class TaskBase(DomainManager[Task]):
         circle = circle_of_parents(id, parent_id, find)
         if circle:
             raise CircularReference(self.kind, id, "parent_id", circle)
+
+    def _want_no_circles(self, task: Task, find: Find) -> None:
+        """Refuse a task that was made elsewhere for circles alone: whom it names may come later."""
+        if task.parent_id is not None:
+            self._want_no_circle_of_parents(task.id, task.parent_id, find)
+        self._want_no_circle(task.id, task.depends_on, find)
 
     def _want_dependencies(
         self,

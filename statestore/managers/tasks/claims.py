@@ -68,7 +68,8 @@ class TaskClaims(TaskLeases):
             ReadOnlyStore, InvalidRecord, StateStoreError: as they say.
         """
         name = self._worker(worker)
-        self._want_claim(lease_s, max_attempts)
+        called = {} if where is None else {"where": where}
+        self._want_claim(lease_s, max_attempts, called=called)
         self._bring_in()
         self._hold()
         refused: Conflict | ValidationFailed | None = None

@@ -73,15 +73,16 @@ def ancestors_of(task: Task, find: Find) -> tuple[Task, ...]:
 
 
 def circle_of_parents(id: str, parent_id: str, find: Find) -> tuple[str, ...]:
-    """Return the ids of the circle that a task would close below a parent; empty if none."""
-    if parent_id == id:
-        return id, id
-    parent = find(parent_id)
-    if parent is None:
-        return ()
-    way = [parent_id]
-    for one in ancestors_of(parent, find):
-        way.append(one.id)
-        if one.id == id:
+    """Return the ids of the circle that a task would close below a parent; empty if none.
+
+    The task itself need not be there: others may name it before.
+    """
+    way: dict[str, None] = {}
+    at: str | None = parent_id
+    while at is not None and at not in way:
+        way[at] = None
+        if at == id:
             return id, *way
+        above = find(at)
+        at = None if above is None else above.parent_id
     return ()

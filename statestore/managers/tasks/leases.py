@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, cast
 
@@ -40,7 +40,9 @@ class TaskLeases(TaskBase):
     once, and past its `expires_at`. Then, and only then, another can claim the task. Whoever
     changes the status of a claimed task passes the record that the claim returned, or a newer one,
     which proves it: where the lease is another's by now that is `LeaseLost`. By an id it can be
-    changed in the same opening of the store only, elsewhere that is `TaskClaimed`.
+    changed in the same opening of the store only, elsewhere that is `TaskClaimed`. So it is where a
+    claimed task is deleted, modified, replaced or imported anew. Who has lost it writes no progress
+    and no logs to it either, as far as the loss is known here.
 
     Claims, and changes of the status of claimed tasks, are committed at once in every autosave
     mode. Within a transaction such a change is a part of it, and there are no claims. Without a
@@ -122,6 +124,50 @@ class TaskLeases(TaskBase):
         left = {one.lease.run for one in self.abandoned() if one.lease is not None}
         return tuple(sorted(left & self._ended_runs))
 
+    # --- what others do to it ------------------------------------------------------------
+
+    def modify(self, id: str | Task, change: Callable[[Task], Task]) -> Task:
+        """See `Manager.modify`. A status is changed by who has the task in hand only, see above.
+
+        Raises:
+            LeaseLost: the record that was given has a lease that is another's by now.
+            TaskClaimed: the status was changed, and another run of the store has the task.
+            InvalidRecord: the lease or the attempts were changed.
+        """
+
+        def changed(current: Task) -> Task:
+            self._ask_of([current])
+            self._want_not_lost(current, id)
+            new = change(current)
+            self._want_kept(current, new, id)
+            return new
+
+        return super().modify(id, changed)
+
+    def replace(self, record: Task, *, expect: Task | None = None) -> Task:
+        """See `Manager.replace`, and `modify` for what it refuses."""
+        self._check(record)
+        self._is_claimed(record)
+        current = self[record]
+        if record.updated_at >= current.updated_at and expect in (None, current):
+            self._want_not_lost(current, record)
+            self._want_kept(current, record, record)
+        return super().replace(record, expect=expect)
+
+    def import_document(
+        self, document: Mapping[str, Any], *, id: str | None = None, replace: bool = False
+    ) -> Task:
+        """See `Transfer.import_document`.
+
+        Raises:
+            TaskClaimed: it would take the place of a task that another run of the store has.
+            CircularReference: with the tasks that are here it would be below itself, or depend on
+                itself.
+        """
+        if replace:
+            self._ask_of(self.all())
+        return super().import_document(document, id=id, replace=replace)
+
     # --- what becomes of it -------------------------------------------------------------
 
     def _of_session(self, session_id: str | None) -> list[Task]:
@@ -186,6 +232,31 @@ class TaskLeases(TaskBase):
                 raise self._lost(current, mine)
         elif lease is not None and lease.run != self._own_run() and not self._is_over(lease):
             raise self._claimed_by(current, lease)
+
+    def _want_not_lost(self, current: Task, given: str | Task) -> None:
+        """Refuse what is done with a record whose lease is another's by now.
+
+        Of a task that ended, or was given back, since then nobody else has had it: `attempts` tell.
+
+        Raises:
+            LeaseLost: it is another's, or was.
+        """
+        mine = given.lease if isinstance(given, Task) else None
+        if mine is None or _has(mine, current):
+            return
+        if current.lease is not None or current.attempts != cast(Task, given).attempts:
+            raise self._lost(current, mine)
+
+    def _want_kept(self, current: Task, new: object, given: str | Task) -> None:
+        """Refuse a successor by which a host takes a task from a worker, or makes a claim up."""
+        if not isinstance(new, Task):
+            return  # the manager says so itself
+        for name in ("lease", "attempts"):
+            if getattr(new, name) != getattr(current, name):
+                reason = f"{name} is kept by the manager"
+                raise InvalidRecord(self.kind, current.id, reason, field=name)
+        if new.status is not current.status:
+            self._want_lease(current, given)
 
     def _is_claimed(self, given: str | Task) -> bool:
         name = self._id(given)
@@ -271,8 +342,17 @@ class TaskLeases(TaskBase):
     # --- arguments --------------------------------------------------------------------
 
     def _want_claim(
-        self, lease_s: float | None, max_attempts: int | None, *, alone: bool = True
+        self,
+        lease_s: float | None,
+        max_attempts: int | None,
+        *,
+        alone: bool = True,
+        called: Mapping[str, object] = {},
     ) -> None:
+        for name, function in called.items():
+            if not callable(function):
+                reason = f"{name} takes a function of a task"
+                raise InvalidRecord(self.kind, None, reason, field=name)
         if alone and self._scope() is not None:
             raise InTransaction("claim a task")
         if lease_s is not None and (

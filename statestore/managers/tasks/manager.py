@@ -25,7 +25,7 @@ class TaskManager(TaskRunning, TaskTree, TaskDependencies, TaskOutput, TaskQueri
     """The tasks of a store, in `tasks/`.
 
     However a task is changed, its status goes by `TASK_TRANSITIONS`, it gets no circle of parents
-    or of dependencies, and its version counts the change.
+    or of dependencies, and its version counts the change. A record that is added is taken as it is.
     """
 
     def create(
@@ -65,6 +65,7 @@ class TaskManager(TaskRunning, TaskTree, TaskDependencies, TaskOutput, TaskQueri
             fields: other fields of `Task`. Times that are not given are the present one.
         Raises:
             RecordNotFound: there is no such parent or dependency; `field` says which.
+            CircularReference: others that name its id already would make a circle with it.
             InvalidRecord: a value is not taken; `field` names it, `allowed` what would be.
             DuplicateId, InvalidId: as they say.
         """
@@ -97,6 +98,9 @@ class TaskManager(TaskRunning, TaskTree, TaskDependencies, TaskOutput, TaskQueri
         Raises:
             InvalidRecord, RecordNotFound, DuplicateId, InvalidId: see `create`.
         """
+        if isinstance(items, str) or not isinstance(items, Iterable):
+            reason = "items takes a list of titles, instructions or mappings"
+            raise InvalidRecord(self.kind, None, reason, field="items")
         made = [self._from_item(session_id, one, actor) for one in items]
 
         def added(draft: Draft[Task]) -> tuple[Task, ...]:
@@ -148,6 +152,7 @@ class TaskManager(TaskRunning, TaskTree, TaskDependencies, TaskOutput, TaskQueri
             InvalidRecord: a value is not taken; `field` names it, `allowed` what would be.
             InvalidTransition: it cannot come to that status from the one it has.
             CircularReference: it would be below itself, or depend on itself.
+            LeaseLost: the record that was given has a lease that is another's by now.
         """
         name = self._id(id)
         if "status" in changes:
@@ -161,6 +166,7 @@ class TaskManager(TaskRunning, TaskTree, TaskDependencies, TaskOutput, TaskQueri
 
         def updated(draft: Draft[Task]) -> Task:
             current = draft[name]
+            self._want_not_lost(current, id)
             fields = dict(changes)
             if fields.get("parent_id") is not None:
                 self._want_parent(name, fields["parent_id"], draft.get)
@@ -215,6 +221,9 @@ class TaskManager(TaskRunning, TaskTree, TaskDependencies, TaskOutput, TaskQueri
 
         def created(draft: Draft[Task], place: int | None = None) -> Task:
             more = self._of_others(draft, chosen, fields, place, allow_missing=allow_missing)
+            above = fields["parent_id"]
+            if id is not None and above is not None:  # nobody names one that was just made
+                self._want_no_circle_of_parents(chosen, above, draft.get)
             new = draft.add(self._made(chosen, lambda: Task(chosen, **{**fields, **more})))
             if new.status in _HEARD_ABOVE:
                 self._roll_up(draft, [new.parent_id], actor)

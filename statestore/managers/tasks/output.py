@@ -52,7 +52,8 @@ class TaskOutput(TaskBase):
     """Progress and logs of tasks, and their assignment.
 
     Each operation takes a task or its id, and raises `RecordNotFound` where there is none, and
-    `InvalidRecord` for an argument that is not taken; nothing has changed then.
+    `InvalidRecord` for an argument that is not taken; nothing has changed then. So it is with
+    `LeaseLost`, for progress and logs of a record whose lease is, as is known here, another's.
     """
 
     def set_progress(
@@ -87,6 +88,7 @@ class TaskOutput(TaskBase):
         want_fields(self.kind, name, Progress, fields)
 
         def moved_on(current: Task) -> Task:
+            self._want_not_lost(current, id)
             evolve: Any = attrs.evolve
             return self._next(current, actor, progress=evolve(current.progress, **fields))
 
@@ -116,7 +118,7 @@ class TaskOutput(TaskBase):
         fields["at"] = self._clock()
         want_fields(self.kind, name, LogEntry, fields)
         entry = self._made(name, lambda: LogEntry(**fields))
-        return self._append(name, [entry], take_result=take_result)
+        return self._append(id, [entry], take_result=take_result)
 
     def append_logs(
         self, id: str | Task, entries: Iterable[LogEntry], *, take_result: bool = False
@@ -130,7 +132,7 @@ class TaskOutput(TaskBase):
         more = tuple(entries)
         if not {LogEntry}.issuperset(map(type, more)):
             raise InvalidRecord(self.kind, name, "logs takes entries: LogEntry", field="logs")
-        return self._append(name, more, take_result=take_result)
+        return self._append(id, more, take_result=take_result)
 
     def logs(
         self,
@@ -161,12 +163,13 @@ class TaskOutput(TaskBase):
         )
         return found if last is None else found[max(0, len(found) - last) :]
 
-    def _append(self, id: str, entries: Collection[LogEntry], *, take_result: bool) -> Task:
+    def _append(self, id: str | Task, entries: Collection[LogEntry], *, take_result: bool) -> Task:
         found = [result_in(one.text) for one in entries] if take_result else []
         result = next((one for one in reversed(found) if one is not None), None)
         more = {} if result is None else {"result": result.value}
 
         def appended(current: Task) -> Task:
+            self._want_not_lost(current, id)
             return self._next(current, logs=current.logs.extended(entries), **more)
 
         return self._modify(id, appended)

@@ -58,7 +58,7 @@ class TaskRunning(TaskQueues, TaskLifecycle):
             InvalidRecord: `work` is no function, or an argument is not what `claim` takes.
             StateStoreError: see `claim`; or what became of the task could not be stored.
         """
-        self._want_work(work)
+        self._want_claim(lease_s, max_attempts, called={"work": work})
         task = self.claim(
             session_id,
             worker=worker,
@@ -91,7 +91,7 @@ class TaskRunning(TaskQueues, TaskLifecycle):
         Raises:
             InvalidRecord, StateStoreError: see `run_next`.
         """
-        self._want_work(work)
+        self._want_claim(lease_s, max_attempts, called={"work": work})
         completed: list[Task] = []
         failed: list[Task] = []
         lost: list[str] = []

@@ -102,6 +102,9 @@ class TaskTree(TaskBase):
         Raises:
             RecordNotFound: there is none.
             HasChildren: it has children, which were to be refused.
+            TaskClaimed: another run of the store has it, or one that would go with it, in hand;
+                `release(id, force=True)` takes it away.
+            LeaseLost: the record that was given has a lease that is another's by now.
             InvalidRecord: `children` is none of these.
         """
         name = self._id(id)
@@ -109,12 +112,18 @@ class TaskTree(TaskBase):
             why = f"children takes one of: {', '.join(CHILDREN)}"
             raise InvalidRecord(self.kind, name, why, field="children", allowed=CHILDREN)
 
+        for one in (id, *(self.descendants(name) if children == "delete" else ())):
+            self._is_claimed(one)
+
         def deleted(draft: Draft[Task]) -> Task:
             task = draft[name]
+            self._want_not_lost(task, id)
+            self._want_lease(task, name if task.lease is None else id)
             tasks = draft.all()
             if children == "delete":
                 below = descendants_of(name, children_by_parent(tasks))
                 for one in below:
+                    self._want_lease(one, one.id)
                     draft.delete(one.id)
             else:
                 below = tuple(sorted((one for one in tasks if one.parent_id == name), key=place_of))
