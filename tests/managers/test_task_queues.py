@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from statestore import DuplicateId, InTransaction, InvalidRecord, LeaseLost, Store
 from statestore.managers import (
@@ -182,6 +184,20 @@ def test_all_is_done_when_all_has_ended_in_whatever_way(tasks):
 
     assert tasks.progress("s").all_done
     assert tasks.progress("s").percent == 100.0
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 5, 10, 20]), st.none() | st.integers(0, 3)), max_size=12)
+)
+def test_tasks_are_claimed_in_the_order_of_the_queue(places):
+    tasks = TaskManager()
+    for priority, position in places:
+        tasks.create("t", priority=priority, position=position)
+    order = [task.id for task in tasks.queue_of(None)]
+
+    claimed = list(iter(tasks.claim, None))
+
+    assert [task.id for task in claimed] == order
 
 
 def test_the_next_task_is_shown_and_not_claimed(tasks):

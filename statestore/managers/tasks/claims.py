@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from statestore.errors import (
@@ -18,9 +19,9 @@ from statestore.errors import (
 from statestore.managers.field_checks import want_text
 from statestore.managers.log_entries import LogEntry
 from statestore.managers.queries import among
+from statestore.managers.tasks.guards import TaskGuards
 from statestore.managers.tasks.hierarchy import place_of
 from statestore.managers.tasks.lease import CLAIMABLE, Lease
-from statestore.managers.tasks.leases import TaskLeases
 from statestore.managers.tasks.order import unmet
 from statestore.managers.tasks.records import Task
 from statestore.managers.tasks.statuses import STEPS, TASK_TRANSITIONS, TaskStatus
@@ -31,7 +32,7 @@ Where = Callable[[Task], bool]
 T = TypeVar("T", bound=Task | None)
 
 
-class TaskClaims(TaskLeases):
+class TaskClaims(TaskGuards):
     """Claims. See `TaskLeases` for what they are worth."""
 
     def claim(
@@ -148,10 +149,8 @@ class TaskClaims(TaskLeases):
             elif not self._is_over(task.lease):
                 continue
             if wanted is None or task.type in wanted:
-                free.append((queue_place(task), task))
-        heapq.heapify(free)
-        while free:
-            _, task = heapq.heappop(free)
+                free.append(task)
+        for task in _by_queue_place(free):
             if not unmet(task, self.get) and (where is None or where(task)):
                 yield task
 
@@ -235,3 +234,23 @@ class TaskClaims(TaskLeases):
 def queue_place(task: Task) -> tuple[Any, ...]:
     """Return what a queue is ordered by: urgency, then position, then age."""
     return (-task.priority, *place_of(task))
+
+
+def _by_queue_place(tasks: Iterable[Task]) -> Iterator[Task]:
+    """Yield tasks in the order of `queue_place`.
+
+    Mostly one is wanted of very many, so only what could be the next is looked at more closely.
+    """
+    urgent_first = sorted(tasks, key=_PRIORITY, reverse=True)
+    for _, group in groupby(urgent_first, key=_PRIORITY):
+        alike = list(group)
+        nowhere = [task for task in alike if task.position is None]
+        placed = alike if not nowhere else [task for task in alike if task.position is not None]
+        placed.sort(key=_POSITION)
+        for _, together in groupby(placed, key=_POSITION):
+            yield from sorted(together, key=queue_place)
+        yield from sorted(nowhere, key=queue_place)
+
+
+_PRIORITY = attrgetter("priority")
+_POSITION = attrgetter("position")
