@@ -413,6 +413,43 @@ def test_work_that_cannot_be_called_is_refused_before_a_task_is_claimed(run, tas
     assert tasks.by_session("s") == before
 
 
+class Silent(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (FileNotFoundError("no file 'a\udcff'"), "FileNotFoundError: no file 'a\\udcff'"),
+        (Silent(), "Silent"),
+    ],
+    ids=["name of a file", "silent"],
+)
+def test_an_error_that_cannot_be_told_as_it_is_fails_its_task_all_the_same(opened, error, told):
+    tasks = opened()
+    tasks.add_tasks("s", ["a", "b"])
+
+    def work(task):
+        if task.title == "a":
+            raise error
+
+    report = tasks.run_all("s", work)
+
+    assert [task.error for task in report.failed] == [told]
+    assert report.progress.all_done
+
+
+def test_work_that_deletes_its_task_does_not_stop_the_rest(opened):
+    tasks = opened()
+    tasks.add_tasks("s", [{"title": "a", "id": "a"}, "b"])
+
+    report = tasks.run_all("s", lambda task: tasks.delete(task) if task.id == "a" else 1)
+
+    assert report.lost == ("a",)
+    assert [task.title for task in report.completed] == ["b"]
+
+
 def test_work_may_bring_its_task_to_a_status_itself(tasks):
     tasks.add_tasks("s", ["a", "b", "c"])
 

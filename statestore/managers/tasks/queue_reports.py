@@ -87,7 +87,7 @@ class RunReport:
     """What one worker has done of a queue, and how far the queue is.
 
     `completed` and `failed` are the tasks as it ended them, in that order. `lost` are the ids of
-    those that were taken over before it was done.
+    those that were taken over, or deleted, before it was done.
     """
 
     completed: tuple[Task, ...]

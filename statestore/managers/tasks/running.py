@@ -11,6 +11,7 @@ from statestore.errors import (
     InvalidRecord,
     InvalidTransition,
     LeaseLost,
+    RecordNotFound,
     StateStoreError,
 )
 from statestore.managers.tasks.claims import Where
@@ -56,6 +57,7 @@ class TaskRunning(TaskQueues, TaskLifecycle):
         Raises:
             LeaseLost: the task was taken over before it was done; what was done for it is dropped.
             InvalidRecord: `work` is no function, or an argument is not what `claim` takes.
+            RecordNotFound: so it is where the task was deleted.
             StateStoreError: see `claim`; or what became of the task could not be stored.
         """
         self._want_claim(lease_s, max_attempts, called={"work": work})
@@ -117,6 +119,11 @@ class TaskRunning(TaskQueues, TaskLifecycle):
             except LeaseLost:
                 lost.append(task.id)
                 continue
+            except RecordNotFound:
+                if task.id in self:
+                    raise
+                lost.append(task.id)
+                continue
             if done.status is TaskStatus.SUCCEEDED:
                 completed.append(done)
             elif done.status is TaskStatus.FAILED:
@@ -151,5 +158,10 @@ class TaskRunning(TaskQueues, TaskLifecycle):
 
 
 def _told(error: Exception) -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name = type(error).__name__
+    try:
+        # Names of files may have in them what is no Unicode text, and cannot be stored.
+        text = str(error).encode(errors="backslashreplace").decode().strip()
+    except Exception:  # noqa: BLE001 # the host's class may raise anything
+        return name
+    return f"{name}: {text}" if text else name
