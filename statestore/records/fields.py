@@ -80,7 +80,7 @@ def number_field(
         if type(value) is not float or not math.isfinite(value):
             raise TypeError(f"{attribute.name} takes a finite number")
         if (low is not None and value < low) or (high is not None and value > high):
-            raise ValueError(f"{attribute.name} takes a number from {low} to {high}")
+            raise ValueError(f"{attribute.name} takes a number {_within(low, high)}")
 
     return attrs.field(
         default=default,
@@ -100,9 +100,7 @@ def integer_field(default: int | None, *, low: int | None = None, high: int | No
         if type(value) is not int:
             raise TypeError(f"{attribute.name} takes an integer")
         if (low is not None and value < low) or (high is not None and value > high):
-            begin = "" if low is None else f" from {low:,}"
-            end = "" if high is None else f" to {high:,}"
-            raise ValueError(f"{attribute.name} takes an integer{begin}{end}")
+            raise ValueError(f"{attribute.name} takes an integer {_within(low, high)}")
 
     column = number_column(int, low, high, optional=default is None)
     return attrs.field(
@@ -235,3 +233,9 @@ def _to_texts(value: Iterable[str]) -> tuple[str, ...]:
     if not all(type(text) is str for text in texts):
         raise TypeError("texts are wanted")
     return texts
+
+
+def _within(low: float | None, high: float | None) -> str:
+    if high is None:
+        return f"from {low} on"
+    return f"up to {high}" if low is None else f"from {low} to {high}"

@@ -674,3 +674,22 @@ def test_pointer_that_a_stranger_left_nowhere_is_none(chains):
     assert chains["c"].current is None
     assert chains.current("c") is None
     assert chains.next("c").id == "a"
+
+
+@pytest.mark.parametrize(
+    ("id", "told"), [("", "is empty"), ("secret\ud800", "Unicode"), (5, "str")]
+)
+def test_an_id_of_a_focus_is_refused_with_the_reason_and_not_with_the_id(id, told):
+    chains = FocusManager()
+    chain = chains.create("A")
+
+    with pytest.raises(InvalidRecord, match=f"focus: id: .*{told}") as refused:
+        chains.push(chain, id=id)
+
+    assert refused.value.field == "id"
+    assert "secret" not in str(refused.value)
+
+
+def test_a_range_without_an_end_is_told_as_one():
+    with pytest.raises(InvalidRecord, match=r"max_size takes an integer from 0 on\Z"):
+        FocusManager().create("A", max_size=-1)

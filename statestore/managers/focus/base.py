@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, TypeVar, cast
 
 import attrs
 
-from statestore.errors import FocusNotFound, InvalidRecord
+from statestore.errors import FocusNotFound, InvalidId, InvalidRecord
 from statestore.managers.focus import tree as focus_tree
 from statestore.managers.focus.order import fitted, pointer_after
 from statestore.managers.focus.records import (
@@ -243,6 +243,8 @@ def _taken(attribute: attrs.Attribute[Any], value: Any) -> tuple[Any, str | None
         value = value if convert is None else convert(value)
         if attribute.validator is not None:
             attribute.validator(None, attribute, value)
+    except InvalidId as error:
+        return None, error.reason
     except (TypeError, ValueError) as error:
         # Validators put more than their message into an error, the value among it.
         return None, str(error.args[0]) if error.args else type(error).__name__
