@@ -131,11 +131,6 @@ class TaskRunning(TaskQueues, TaskLifecycle):
         progress = self.progress(session_id)
         return RunReport(tuple(completed), tuple(failed), tuple(lost), progress)
 
-    def _want_work(self, work: object) -> None:
-        if not callable(work):  # else each task would be claimed, and fail by it
-            reason = "work takes a function that is called with a task"
-            raise InvalidRecord(self.kind, None, reason, field="work")
-
     def _run(self, task: Task, work: Work) -> Task:
         try:
             returned = work(task)
