@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +10,8 @@ import attrs
 
 from statestore.errors import DuplicateId, InvalidRecord, RecordNotFound
 from statestore.managers.domain import DomainManager
-from statestore.managers.field_checks import want_fields
 from statestore.managers.log_entries import LogEntry
+from statestore.managers.queries import want_time
 from statestore.models.documents import FrozenDict
 from statestore.models.keys import check_id
 from statestore.models.sequences import Items
@@ -76,7 +76,7 @@ class LogManager(DomainManager[SessionLog]):
 
     def append(
         self,
-        session_id: str,
+        session_id: str | SessionLog,
         text: str,
         *,
         type: str = "log",
@@ -97,17 +97,20 @@ class LogManager(DomainManager[SessionLog]):
         Raises:
             InvalidId, InvalidRecord: as they say; nothing was added.
         """
+        id = self._log_id(session_id)
         known = {field.name for field in attrs.fields(LogEntry)}
         unknown = {name: fields.pop(name) for name in list(fields) if name not in known}
-        if unknown:
-            fields["extra"] = {**fields.get("extra", {}), **unknown}
+        extra = {} if fields.get("extra") is None else fields["extra"]
+        if unknown and isinstance(extra, Mapping):
+            fields["extra"] = {**extra, **unknown}
         fields.setdefault("at", self._clock())
-        id = check_id(session_id)
         entry = self._entry(id, text=text, type=type, source=source, **fields)
         self.append_many(id, [entry])
         return entry
 
-    def append_many(self, session_id: str, lines: Iterable[LogEntry | str]) -> SessionLog:
+    def append_many(
+        self, session_id: str | SessionLog, lines: Iterable[LogEntry | str]
+    ) -> SessionLog:
         """Add lines at the end of the log of a session, all at once, and return the log.
 
         It costs what is added, and so does its save. Without a log it makes one, also for no lines.
@@ -118,9 +121,9 @@ class LogManager(DomainManager[SessionLog]):
         Raises:
             InvalidId, InvalidRecord: as they say; nothing was added.
         """
-        id = check_id(session_id)
-        if isinstance(lines, str):
-            reason = "lines takes a list of lines, not one text"
+        id = self._log_id(session_id)
+        if isinstance(lines, str) or not isinstance(lines, Iterable):
+            reason = "lines takes a list of lines, not one"
             raise InvalidRecord(self.kind, id, reason, field="lines")
         more = [self._line(id, one) for one in lines]
 
@@ -143,7 +146,7 @@ class LogManager(DomainManager[SessionLog]):
 
     def entries(
         self,
-        session_id: str,
+        session_id: str | SessionLog,
         *,
         types: str | Collection[str] | None = None,
         since: datetime | None = None,
@@ -159,11 +162,16 @@ class LogManager(DomainManager[SessionLog]):
             last: of these the last so many.
         Raises:
             RecordNotFound: the session has no log.
-            InvalidRecord: a time without a zone, or `last` below 0.
+            InvalidRecord: a time without a zone, a type that is no text, or `last` below 0.
         """
         found: Iterable[LogEntry] = self[session_id].entries
-        self._check_range(session_id, since, until, last)
+        id = self._id(session_id)
+        want_time(self.kind, "since", since)
+        want_time(self.kind, "until", until)
+        if last is not None:
+            self._check_count(id, "last", last)
         if types is not None:
+            self._check_types(id, types)
             wanted = {types} if isinstance(types, str) else {*types}
             found = (one for one in found if one.type in wanted)
         if since is not None:
@@ -175,7 +183,7 @@ class LogManager(DomainManager[SessionLog]):
         chosen = tuple(found)
         return chosen if last is None else chosen[max(0, len(chosen) - last) :]
 
-    def tail(self, session_id: str, n: int = 10) -> tuple[LogEntry, ...]:
+    def tail(self, session_id: str | SessionLog, n: int = 10) -> tuple[LogEntry, ...]:
         """Return the last `n` lines of a log, at the cost of these.
 
         Raises:
@@ -183,12 +191,12 @@ class LogManager(DomainManager[SessionLog]):
             InvalidRecord: `n` is below 0.
         """
         entries = self[session_id].entries
-        self._check_range(session_id, None, None, n)
+        self._check_count(self._id(session_id), "n", n)
         return entries[max(0, len(entries) - n) :]
 
     def text(
         self,
-        session_id: str,
+        session_id: str | SessionLog,
         *,
         types: str | Collection[str] | None = None,
         since: datetime | None = None,
@@ -224,22 +232,19 @@ class LogManager(DomainManager[SessionLog]):
         return line
 
     def _entry(self, id: str, /, **fields: Any) -> LogEntry:
-        try:
-            return LogEntry(**fields)
-        except (TypeError, ValueError) as error:
-            want_fields(self.kind, id, LogEntry, fields)  # says which field it is
-            raise InvalidRecord(self.kind, id, f"entry: {error}") from error
+        return self._made(id, lambda: LogEntry(**fields), LogEntry, fields)
 
-    def _check_range(self, id: str, since: object, until: object, last: object) -> None:
-        for name, moment in (("since", since), ("until", until)):
-            if moment is None:
-                continue
-            if not isinstance(moment, datetime) or moment.tzinfo is None:
-                reason = f"{name} takes an aware time, such as datetime.now(UTC)"
-                raise InvalidRecord(self.kind, id, reason, field=name)
-        if last is not None and (type(last) is not int or last < 0):
-            reason = "the number of lines is an integer from 0 on"
-            raise InvalidRecord(self.kind, id, reason, field="last")
+    def _log_id(self, session_id: object) -> str:
+        return check_id(session_id.id if isinstance(session_id, SessionLog) else session_id)
+
+    def _check_types(self, id: str, types: object) -> None:
+        many = types if isinstance(types, Collection) else (types,)
+        if not all(isinstance(one, str) for one in many):
+            raise InvalidRecord(self.kind, id, "types takes a text, or several", field="types")
+
+    def _check_count(self, id: str, name: str, count: object) -> None:
+        if type(count) is not int or count < 0:
+            raise InvalidRecord(self.kind, id, f"{name} takes an integer from 0", field=name)
 
 
 def _shown(entry: LogEntry) -> str:

@@ -19,6 +19,7 @@ from statestore.records.fields import (
     text_field,
     texts_field,
     time_field,
+    want_unicode,
 )
 from statestore.records.ids import new_id
 from statestore.records.immutability import FROZEN
@@ -29,6 +30,7 @@ def _type_field() -> Any:
     def check(_: object, __: object, value: object) -> None:
         if type(value) is not str or not value:
             raise TypeError("type takes a text that is not empty: snapshot, coverage, …")
+        want_unicode("type", value)
 
     return attrs.field(kw_only=True, validator=check, metadata=stored_as_is(filled_column))
 
@@ -135,8 +137,7 @@ class ReportManager(DomainManager[Report]):
             InvalidRecord: `n` is no integer from 0 on.
         """
         if type(n) is not int or n < 0:
-            reason = "the number of reports is an integer from 0 on"
-            raise InvalidRecord(self.kind, None, reason, field="n")
+            raise InvalidRecord(self.kind, None, "n takes an integer from 0", field="n")
         return self._in_order(lambda _: True)[::-1][:n]
 
     def latest(self, type: str) -> Report | None:

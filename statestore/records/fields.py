@@ -1,4 +1,8 @@
-"""Fields of the built-in record classes: each checks what it is given when a record is made."""
+"""Fields of the built-in record classes: each checks what it is given when a record is made.
+
+What they take can be stored: so a bad value is refused by the operation that is given it, and not
+by a save, which would leave the record out from then on, with all that came after.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,15 @@ from typing import Any, TypeVar
 
 import attrs
 
-from statestore.models.documents import FrozenDict, freeze, freeze_mapping
+from statestore.errors import EncodeError
+from statestore.models.documents import (
+    INT_MAX,
+    INT_MIN,
+    FrozenDict,
+    dumps_checked,
+    freeze,
+    freeze_mapping,
+)
 from statestore.models.keys import check_id
 from statestore.models.sequences import Items
 from statestore.records.columns import (
@@ -57,14 +69,14 @@ def text_field(default: str | None = "") -> Any:
         return attrs.field(
             default=None,
             kw_only=True,
-            validator=_optional(str),
+            validator=_want_optional_text,
             metadata=stored_as_is(column),
         )
     column = plain_column(str)
     return attrs.field(
         default=default,
         kw_only=True,
-        validator=_instance(str),
+        validator=_want_text,
         metadata=stored_as_is(column),
     )
 
@@ -80,7 +92,7 @@ def number_field(
         if type(value) is not float or not math.isfinite(value):
             raise TypeError(f"{attribute.name} takes a finite number")
         if (low is not None and value < low) or (high is not None and value > high):
-            raise ValueError(f"{attribute.name} takes a number {_within(low, high)}")
+            raise ValueError(f"{attribute.name} takes a number {_range(low, high)}")
 
     return attrs.field(
         default=default,
@@ -100,7 +112,9 @@ def integer_field(default: int | None, *, low: int | None = None, high: int | No
         if type(value) is not int:
             raise TypeError(f"{attribute.name} takes an integer")
         if (low is not None and value < low) or (high is not None and value > high):
-            raise ValueError(f"{attribute.name} takes an integer {_within(low, high)}")
+            raise ValueError(f"{attribute.name} takes an integer {_range(low, high)}")
+        if not INT_MIN <= value <= INT_MAX:
+            raise ValueError(f"{attribute.name} takes an integer of 64 bits")
 
     column = number_column(int, low, high, optional=default is None)
     return attrs.field(
@@ -114,7 +128,7 @@ def choice_field(choices: type[Enum], default: Any) -> Any:
     def convert(value: object) -> Any:
         try:
             return choices(value)
-        except ValueError:
+        except (ValueError, RecursionError):  # it is in the error's text, however deep it is
             known = ", ".join(str(member.value) for member in choices)
             raise ValueError(f"{choices.__name__} is one of: {known}") from None
 
@@ -132,6 +146,7 @@ def mapping_field() -> Any:
         factory=FrozenDict,
         kw_only=True,
         converter=freeze_mapping,
+        validator=want_storable,
         metadata=stored_as_is(mapping_column),
     )
 
@@ -142,6 +157,7 @@ def json_field() -> Any:
         default=None,
         kw_only=True,
         converter=freeze,
+        validator=want_storable,
         metadata={FROZEN: True, **stored_as_is(json_column)},
     )
 
@@ -152,7 +168,11 @@ def extra_field() -> Any:
     For a class of your own: `extra: FrozenDict = extra_field()`.
     """
     return attrs.field(
-        factory=FrozenDict, kw_only=True, converter=freeze_mapping, metadata={EXTRA: True}
+        factory=FrozenDict,
+        kw_only=True,
+        converter=freeze_mapping,
+        validator=_want_no_field,
+        metadata={EXTRA: True},
     )
 
 
@@ -197,7 +217,10 @@ def time_field(*, optional: bool = False) -> Any:
             return None
         if not isinstance(value, datetime) or value.tzinfo is None:
             raise TypeError("an aware time is wanted, such as datetime.now(UTC)")
-        return value.astimezone(UTC)
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("a time from the year 1 to 9999 in UTC is wanted") from None
 
     factory: Callable[[], datetime | None] = (lambda: None) if optional else _now
     column = time_column(optional=optional)
@@ -208,22 +231,62 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _instance(wanted: type) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if type(value) is not wanted:
-            raise TypeError(f"{attribute.name} takes a {wanted.__name__}")
+def want_storable(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Refuse, as the validator of a field, a value that no format could hold.
 
-    return check
+    Raises:
+        ValueError: as it says; it begins with the name of the field and the way to the value.
+    """
+    kind = type(value)
+    if kind is str:
+        if not value.isascii():
+            want_unicode(attribute.name, value)
+        return
+    if value is None or (not value and (kind is FrozenDict or kind is tuple)):
+        return
+    try:
+        dumps_checked({attribute.name: value})
+    except EncodeError as error:
+        raise ValueError(f"{error.where.removeprefix('$.')}: {error.reason}") from error
 
 
-def _optional(wanted: type) -> Any:
-    check = _instance(wanted)
+def _want_no_field(record: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Refuse extra fields that cannot be stored, or that the class of the record has itself."""
+    want_storable(record, attribute, value)
+    cls: Any = type(record)
+    if value and attrs.has(cls):
+        for name in attrs.fields_dict(cls).keys() & value.keys():
+            reason = "it is a field, so it cannot be in extra too"
+            raise ValueError(f"{attribute.name}.{name}: {reason}")
 
-    def check_optional(record: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is not None:
-            check(record, attribute, value)
 
-    return check_optional
+def want_unicode(name: str, text: str) -> None:
+    """Refuse a text with half a character in it, as a broken stream or file name may have.
+
+    Raises:
+        ValueError: as it says.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: it has a lone surrogate, which is no Unicode text") from None
+
+
+def _want_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if type(value) is not str:
+        raise TypeError(f"{attribute.name} takes a str")
+    if not value.isascii():
+        want_unicode(attribute.name, value)
+
+
+def _want_optional_text(record: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        _want_text(record, attribute, value)
+
+
+def _range(low: float | None, high: float | None) -> str:
+    ends = (f"from {low}" if low is not None else "", f"to {high}" if high is not None else "")
+    return " ".join(filter(None, ends))
 
 
 def _to_texts(value: Iterable[str]) -> tuple[str, ...]:
@@ -232,10 +295,7 @@ def _to_texts(value: Iterable[str]) -> tuple[str, ...]:
     texts = tuple(value)
     if not all(type(text) is str for text in texts):
         raise TypeError("texts are wanted")
+    for text in texts:
+        if not text.isascii():
+            want_unicode("one of them", text)
     return texts
-
-
-def _within(low: float | None, high: float | None) -> str:
-    if high is None:
-        return f"from {low} on"
-    return f"up to {high}" if low is None else f"from {low} to {high}"

@@ -94,7 +94,11 @@ def _allowed(cls: type[Any], attribute: attrs.Attribute[Any]) -> tuple[str, ...]
 
 def _without(reason: str, value: object) -> str:
     """Return a reason without the value, which may be a secret."""
-    for text in (repr(value), str(value)):
+    try:
+        texts = (repr(value), str(value))
+    except Exception:  # noqa: BLE001 # the host's function; deep values have none either
+        return reason
+    for text in texts:
         if len(text) > _SHORT or text in reason.split():
             reason = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", "…", reason)
     return reason

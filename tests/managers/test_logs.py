@@ -81,11 +81,11 @@ def test_lines_are_added_all_at_once_or_none(logs):
     logs.append("s", "one")
 
     log = logs.append_many("s", ["two", LogEntry(text="three", at=MOMENT)])
-    for wrong in (["four", 5], "four", [None]):
-        with pytest.raises(InvalidRecord, match="lines"):
-            logs.append_many("s", wrong)
-        with pytest.raises(InvalidRecord, match="lines"):
-            logs.append_many("new", wrong)
+    for wrong in (["four", 5], "four", [None], None, 5):
+        for id in ("s", "new"):
+            with pytest.raises(InvalidRecord, match="lines") as refused:
+                logs.append_many(id, wrong)
+            assert refused.value.field == "lines"
 
     assert log is logs["s"]
     assert texts(log) == ["one", "two", "three"]
@@ -100,16 +100,46 @@ def test_no_lines_change_nothing_but_make_a_log(logs):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"text": 5}, {"text": "x", "type": None}, {"text": "x", "at": MOMENT.isoformat()}]
+    "fields",
+    [
+        {"text": 5},
+        {"text": "half \ud83d"},
+        {"text": "x", "type": None},
+        {"text": "x", "at": MOMENT.isoformat()},
+        {"text": "x", "metadata": {"k": b"x"}},
+        {"text": "x", "extra": None, "more": float("nan")},
+        {"text": "x", "extra": 5, "more": 1},
+    ],
+    ids=ascii,
 )
 def test_line_that_cannot_be_one_is_refused_before_anything_changes(logs, fields):
-    wrong = [*fields][-1]
-
-    with pytest.raises(InvalidRecord, match=wrong) as refused:
+    wrong = next((name for name in ("at", "type", "metadata", "extra") if name in fields), "text")
+    with pytest.raises(InvalidRecord) as refused:
         logs.append("s", **fields)
 
     assert refused.value.field == wrong
     assert len(logs) == 0
+
+
+def test_line_that_was_refused_keeps_none_behind_it_from_being_saved(tmp_path):
+    with Store(tmp_path / "s", autosave="on-change") as store:
+        logs = store.register(LogManager())
+        logs.append("s", "one")
+        with pytest.raises(InvalidRecord):
+            logs.append("s", "half \ud83d")
+        logs.append("s", "two")
+    with Store(tmp_path / "s", read_only=True) as store:
+        logs = store.register(LogManager())
+        store.load_all()
+        assert texts(logs["s"]) == ["one", "two"]
+
+
+def test_log_is_named_by_its_record_too(logs):
+    log = logs.append_many("s", ["one"])
+    logs.append(log, "two")
+
+    assert texts(logs["s"]) == ["one", "two"]
+    assert [one.text for one in logs.tail(log, 1)] == ["two"]
 
 
 def test_id_that_names_nothing_is_refused(logs):
@@ -146,11 +176,16 @@ def test_range_that_says_nothing_is_refused(logs):
         with pytest.raises(InvalidRecord, match=next(iter(by))):
             logs.entries("s", **by)
     for number in (-1, 1.5, True):
-        with pytest.raises(InvalidRecord, match="from 0 on") as refused:
+        with pytest.raises(InvalidRecord, match="from 0") as refused:
             logs.entries("s", last=number)
         assert refused.value.field == "last"
-        with pytest.raises(InvalidRecord, match="from 0 on"):
+        with pytest.raises(InvalidRecord, match="from 0") as refused:
             logs.tail("s", number)
+        assert refused.value.field == "n"
+    for types in (5, [5], [["log"]]):
+        with pytest.raises(InvalidRecord) as refused:
+            logs.entries("s", types=types)
+        assert refused.value.field == "types"
 
 
 def test_session_without_a_log_has_none(logs):

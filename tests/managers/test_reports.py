@@ -159,7 +159,7 @@ def test_recent_and_latest_go_by_the_time_of_making_and_then_the_id(reports, clo
     assert reports.latest("snapshot").id == "r3"
     assert reports.latest("x") is None
     for wrong in (-1, 1.5, True):
-        with pytest.raises(InvalidRecord, match="from 0 on"):
+        with pytest.raises(InvalidRecord, match="n takes an integer from 0"):
             reports.recent(wrong)
 
 

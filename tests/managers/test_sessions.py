@@ -730,3 +730,22 @@ def test_a_session_that_has_ended_is_exported_with_all_its_fields(sessions, cloc
 
     assert copy == gone
     assert (copy.ended_at, copy.duration_s) == (clock.now, 10.0)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"x", [], {}, [[]]], ids=ascii)
+def test_key_or_text_that_is_none_is_refused_by_name(wrong):
+    sessions = SessionManager()
+    before = sessions.create(id="s", context={"k": 1}, metadata={"k": 1})
+
+    for field in ("context", "metadata"):
+        for act in ("get", "remove"):
+            with pytest.raises(InvalidRecord) as refused:
+                getattr(sessions, f"{act}_{field}")("s", wrong)
+            assert refused.value.field == field
+        with pytest.raises(InvalidRecord) as refused:
+            getattr(sessions, f"set_{field}")("s", wrong, 1)
+        assert refused.value.field == field
+    with pytest.raises(InvalidRecord) as refused:
+        sessions.find(wrong)
+    assert refused.value.field == "text"
+    assert sessions["s"] is before

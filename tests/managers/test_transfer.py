@@ -16,6 +16,7 @@ from statestore import (
     InvalidRecord,
     NewerSchema,
     RecordNotFound,
+    StaleRecord,
     StateStoreError,
     Store,
     StructureError,
@@ -149,11 +150,13 @@ def test_a_new_id_may_be_given():
         manager.import_document(manager.export_document(first), id="")
 
 
-def test_a_record_that_is_there_is_replaced_only_if_that_was_asked_for():
-    manager = SessionManager(clock=lambda: MOMENT)
-    old = manager.create(id="a", name="One")
+@pytest.mark.parametrize("make", [SessionManager, ConversationManager, FocusManager, TaskManager])
+def test_a_record_that_is_there_is_replaced_only_if_that_was_asked_for(make):
+    manager = make(clock=lambda: MOMENT)
+    name = "name" if make in (SessionManager, FocusManager) else "title"
+    old = manager.create(id="a", **{name: "One"})
     document = manager.export_document("a")
-    new = manager.update("a", name="Two")
+    new = manager.update("a", **{name: "Two"})
 
     with pytest.raises(DuplicateId):
         manager.import_document(document)
@@ -162,6 +165,8 @@ def test_a_record_that_is_there_is_replaced_only_if_that_was_asked_for():
 
     assert back == manager["a"] == attrs.evolve(old, updated_at=back.updated_at)
     assert back.updated_at > new.updated_at
+    with pytest.raises(StaleRecord):  # whoever has seen the other one has not seen this
+        manager.replace(attrs.evolve(new, **{name: "Three"}))
 
 
 def test_the_same_once_more_is_no_change(tmp_path):

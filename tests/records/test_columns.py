@@ -221,7 +221,7 @@ def test_what_is_damaged_anywhere_is_read_as_value_by_value_or_not_at_all(cls, d
     try:
         CODECS[cls].decode(copy.deepcopy(changed))
     except Misfit:
-        assert CODECS[cls].read_exact(changed) is None
+        assert CODECS[cls].read_exact(changed) is None or not is_plain(changed)
     else:
         if CODECS[cls].read_exact(copy.deepcopy(changed)) is not None and is_plain(changed):
             assert_read_alike(cls, changed)

@@ -266,9 +266,9 @@ def test_what_is_not_saved_stays_out_where_that_is_asked(world, tmp_path):
 
 def test_nothing_is_made_where_something_cannot_be_saved(world, tmp_path):
     w = world().fill()
-    w.sessions.create(id="bad", metadata={"x": float("nan")})
+    w.notes.create(id="bad", values={"x": float("nan")})
 
-    with pytest.raises(SaveFailed, match="sessions/bad"):
+    with pytest.raises(SaveFailed, match="notes/bad"):
         w.store.backup(tmp_path / "out/copy")
     with pytest.raises(SaveFailed):
         w.store.backup()

@@ -148,10 +148,11 @@ class ConversationManager(
     def _received(self, record: Conversation, current: Conversation | None) -> Conversation:
         if current is not None and not begins_with(record.messages, current.messages):
             raise WouldShrink(self.kind, record.id, len(current.messages), len(record.messages))
+        received = super()._received(record, current)
         active = None if current is None else current.activated_at
-        if record.activated_at == active:
-            return record
-        return attrs.evolve(record, activated_at=active)
+        if received.activated_at == active:
+            return received
+        return attrs.evolve(received, activated_at=active)
 
     def _events_of(self, before: Conversation | None, after: Conversation | None) -> Iterable[Told]:
         return events_of(before, after)

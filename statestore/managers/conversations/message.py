@@ -29,6 +29,8 @@ from statestore.records.fields import (
     mapping_field,
     text_field,
     time_field,
+    want_storable,
+    want_unicode,
 )
 from statestore.records.shapes import own_shape
 
@@ -182,6 +184,7 @@ def role_field() -> Any:
     def check(_: object, __: object, value: object) -> None:
         if type(value) is not str or not value:
             raise TypeError("role takes a text: system, user, assistant, tool, …")
+        want_unicode("role", value)
 
     return attrs.field(kw_only=True, validator=check, metadata=stored_as_is(filled_column))
 
@@ -201,6 +204,7 @@ class Message:
         default="",
         kw_only=True,
         converter=to_content,
+        validator=want_storable,
         metadata=stored_as_is(_content_column),
     )
     name: str | None = text_field(None)
@@ -208,6 +212,7 @@ class Message:
         default=(),
         kw_only=True,
         converter=_to_tool_calls,
+        validator=want_storable,
         metadata=stored_as_is(list_column(_read_tool_calls)),
     )
     tool_call_id: str | None = text_field(None)

@@ -311,7 +311,7 @@ class ConversationMessages(ConversationKeeper):
             known["created_at"] = self._clock()
         if not all(isinstance(name, str) for name in unknown):
             raise InvalidRecord(self.kind, id, "message: the names of its fields are texts")
-        extra = known.get("extra", {})
+        extra = {} if known.get("extra") is None else known["extra"]
         if unknown and isinstance(extra, Mapping):
             known["extra"] = {**extra, **unknown}
         return self._made(id, lambda: Message(**known), Message, known)

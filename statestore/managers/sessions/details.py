@@ -66,14 +66,17 @@ class SessionDetails(DomainManager[Session]):
 
         Raises:
             RecordNotFound: there is none.
+            InvalidRecord: the key is no text.
         """
-        return self[id].context.get(key, default)
+        session = self[id]
+        return session.context.get(self._key(session.id, "context", key), default)
 
     def remove_context(self, id: str | Session, key: str) -> Session:
         """Remove one value of the context, and return the session; none is no error.
 
         Raises:
             RecordNotFound: there is none.
+            InvalidRecord: the key is no text.
         """
         return self._without(id, "context", key)
 
@@ -83,7 +86,8 @@ class SessionDetails(DomainManager[Session]):
 
     def get_metadata(self, id: str | Session, key: str, default: Any = None) -> Any:
         """Return one value of the metadata: see `get_context`."""
-        return self[id].metadata.get(key, default)
+        session = self[id]
+        return session.metadata.get(self._key(session.id, "metadata", key), default)
 
     def remove_metadata(self, id: str | Session, key: str) -> Session:
         """Remove one value of the metadata: see `remove_context`."""
@@ -96,6 +100,7 @@ class SessionDetails(DomainManager[Session]):
 
     def _with(self, id: str | Session, field: str, key: str, value: Any) -> Session:
         name = self._id(id)
+        self._key(name, field, key)
         try:
             frozen = freeze(value)
             check_document({field: {key: frozen}})
@@ -113,7 +118,15 @@ class SessionDetails(DomainManager[Session]):
 
         return self._modify(name, put)
 
+    def _key(self, id: str, field: str, key: object) -> str:
+        if type(key) is not str:
+            reason = f"{field}: a key is a text"
+            raise InvalidRecord(self.kind, id, reason, field=field)
+        return key
+
     def _without(self, id: str | Session, field: str, key: str) -> Session:
+        self._key(self._id(id), field, key)
+
         def remove(current: Session) -> Session:
             values = getattr(current, field)
             if key not in values:

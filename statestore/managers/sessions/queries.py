@@ -47,7 +47,13 @@ class SessionQueries(SessionLifecycle):
         return self._where(lambda one: tag in one.tags)
 
     def find(self, text: str) -> tuple[Session, ...]:
-        """Return the sessions with a text in their name, in capitals or not."""
+        """Return the sessions with a text in their name, in capitals or not.
+
+        Raises:
+            InvalidRecord: it is no text.
+        """
+        if not isinstance(text, str):
+            raise InvalidRecord(self.kind, None, "text takes what to look for", field="text")
         wanted = text.casefold()
         return self._where(lambda one: wanted in one.name.casefold())
 
@@ -87,7 +93,7 @@ class SessionQueries(SessionLifecycle):
     def _member(self, field: str, choices: type[E], value: str) -> E:
         try:
             return choices(value)
-        except ValueError:
+        except (ValueError, RecursionError):  # it is in the error's text, however deep it is
             known = [str(one.value) for one in choices]
             reason = f"{field} is one of: {', '.join(known)}"
             raise InvalidRecord(self.kind, None, reason, field=field, allowed=known) from None
