@@ -238,6 +238,18 @@ def test_a_message_is_edited_where_it_stands(talks, talk):
     assert talk.messages[2].content == "m1"
 
 
+def test_an_edit_of_what_is_said_forgets_how_many_tokens_that_was(talks):
+    talks.create(id="c")
+    talks.add_message("c", role="user", content="four", id="m", tokens=9)
+
+    assert talks.edit_message("c", "m", content="four").tokens == 9
+    assert talks.edit_message("c", "m", name="x").tokens == 9
+    assert talks.edit_message("c", "m", content="x" * 400).tokens is None
+    assert talks.tokens("c") == 100
+    assert talks.edit_message("c", "m", content="y", tokens=7).tokens == 7
+    assert talks.edit_message("c", "m", tool_calls=[{"id": "1", "name": "f"}]).tokens is None
+
+
 def test_an_edit_that_changes_nothing_is_no_change(talks, talk):
     talks.edit_message("c", "a1", content="m1")
 

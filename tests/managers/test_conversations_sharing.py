@@ -404,3 +404,46 @@ def test_a_transaction_that_was_overtaken_loses_no_message(hands):
         other.save_all()
 
     assert (mine["c"].title, ids(mine["c"].messages)) == ("mine", "01")
+
+
+# --- the active one -------------------------------------------------------------------
+
+
+def test_both_may_activate_the_same_conversation(tmp_path):
+    with Store(tmp_path / "s") as here, Store(tmp_path / "s") as there:
+        mine = here.register(ConversationManager(clock=lambda: MOMENT))
+        other = there.register(ConversationManager(clock=lambda: MOMENT + timedelta(hours=1)))
+        mine.create("Talk", id="c")
+        here.save_all()
+        there.refresh()
+
+        other.activate("c")
+        there.save_all()
+        mine.activate("c")
+        mine.add_message("c", role="user", content="hi")
+        here.save_all(on_conflict="merge")
+
+        there.refresh()
+        assert mine["c"] == other["c"]
+        assert mine.active is mine["c"]
+        assert mine["c"].activated_at == MOMENT + timedelta(hours=1)
+        assert [one.content for one in mine["c"].messages] == ["hi"]
+
+
+def test_activating_again_counts_more_than_that_others_have_ended_it(tmp_path):
+    with Store(tmp_path / "s") as here, Store(tmp_path / "s") as there:
+        mine = here.register(ConversationManager())
+        other = there.register(ConversationManager())
+        mine.create("Talk", id="c")
+        mine.activate("c")
+        here.save_all()
+        there.refresh()
+
+        other.deactivate()
+        there.save_all()
+        mine.deactivate()
+        again = mine.activate("c")
+        here.save_all(on_conflict="merge")
+
+        assert mine["c"].activated_at == again.activated_at
+        assert mine.active is mine["c"]

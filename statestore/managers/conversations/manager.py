@@ -11,6 +11,7 @@ import attrs
 from statestore.errors import WouldShrink
 from statestore.managers.conversations.events import EVENTS, events_of
 from statestore.managers.conversations.limits import ConversationLimits, CountTokens, TokenCounter
+from statestore.managers.conversations.merging import merged_conversations
 from statestore.managers.conversations.messages import ConversationMessages
 from statestore.managers.conversations.queries import ConversationQueries
 from statestore.managers.conversations.records import (
@@ -64,7 +65,12 @@ class ConversationManager(
                 characters.
         """
         super().__init__(
-            KIND, Conversation, clock=clock, make_id=make_id, merge=merge, limits=limits
+            KIND,
+            Conversation,
+            clock=clock,
+            make_id=make_id,
+            merge=merge or merged_conversations,
+            limits=limits,
         )
         self._counter = TokenCounter(count_tokens)
 

@@ -81,6 +81,26 @@ def overwritten(kept: Sequence[Message], given: Sequence[Message]) -> Items[Mess
     return together(Items([newer.get(one.id, one) for one in kept], Message), given)
 
 
+def merged_conversations(
+    base: Conversation | None, mine: Conversation, theirs: Conversation
+) -> Conversation:
+    """Return a conversation with the changes of two: see `merged`.
+
+    That both have activated it contradicts nothing, nor that one has and the other has done away
+    with that: the last time at which it was activated counts.
+
+    Raises:
+        Unmergeable: both have changed the same thing in different ways.
+    """
+    before = None if base is None else base.activated_at
+    both = {mine.activated_at, theirs.activated_at}
+    if len(both) == 2 and (base is None or before not in both):
+        last = max(moment for moment in both if moment is not None)
+        mine = attrs.evolve(mine, activated_at=last)
+        theirs = attrs.evolve(theirs, activated_at=last)
+    return merged(base, mine, theirs)
+
+
 def with_theirs(
     base: Conversation | None, mine: Conversation, theirs: Conversation
 ) -> Conversation:

@@ -208,6 +208,7 @@ class ConversationMessages(ConversationKeeper):
     ) -> Message:
         """Change fields of a message where it stands, and return the new message.
 
+        The number of tokens that it knew is forgotten with what it said, unless a new one is given.
         Limits are not applied: the next message that is added, or `trim`, sees to them.
 
         Raises:
@@ -228,9 +229,12 @@ class ConversationMessages(ConversationKeeper):
         def edited(current: Conversation) -> Conversation:
             messages = current.messages
             at = self._position(name, messages, message_id)
-            new = self._made(name, lambda: attrs.evolve(messages[at], **changes), Message, changes)
+            old = messages[at]
+            new = self._made(name, lambda: attrs.evolve(old, **changes), Message, changes)
+            if "tokens" not in changes and _said(new) != _said(old):
+                new = attrs.evolve(new, tokens=None)
             made.append(new)
-            if new == messages[at]:
+            if new == old:
                 return current
             if "content" in changes:
                 self._want_content(name, new)
@@ -331,3 +335,7 @@ class ConversationMessages(ConversationKeeper):
             if messages[at].id == message_id:
                 return at
         raise MessageNotFound(self.kind, id, message_id)
+
+
+def _said(message: Message) -> tuple[object, object]:
+    return message.content, message.tool_calls
