@@ -90,9 +90,22 @@ class Transfer(Changer[R]):
         del current
         return record
 
+    def _imported(self, document: object, id: str | None) -> R:
+        """Return the record that a document holds.
+
+        Args:
+            id: the id that it is to have; None for its own.
+        Raises:
+            InvalidRecord, NewerSchema, StructureError: as for `import_document`.
+        """
+        try:
+            return self._read(document, id)
+        except StructureError as error:  # as of a stored one, which this is not
+            raise StructureError(self.kind, error.id, error.problems, False) from error
+
     # --- inside -----------------------------------------------------------------------
 
-    def _imported(self, document: object, id: str | None) -> R:
+    def _read(self, document: object, id: str | None) -> R:
         head = document if isinstance(document, Mapping) else {}
         kind, schema, data = (head.get(name) for name in ("kind", "schema", "data"))
         own = data.get("id") if isinstance(data, Mapping) else None

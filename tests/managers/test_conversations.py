@@ -705,3 +705,13 @@ def test_messages_of_others_are_told_too(tmp_path):
         (event,) = told
         assert (event.details, event.after.messages[0].content) == ({"count": 1, "index": 0}, "hi")
         assert event.theirs is not None
+
+
+def test_what_comes_once_one_by_one_is_all_taken(talks):
+    made = talks.create("Talk", id="c", tags=iter(["a", "b", "a"]))
+    assert made.tags == ("a", "b")
+    assert talks.update("c", tags=iter(["x", "y"])).tags == ("x", "y")
+    assert talks.update_with_version("c", talks["c"], tags=iter("z")).tags == ("z",)
+
+    message = talks.add_message("c", role="assistant", tool_calls=iter([{"id": "1", "name": "f"}]))
+    assert [call.name for call in message.tool_calls] == ["f"]

@@ -749,3 +749,50 @@ def test_key_or_text_that_is_none_is_refused_by_name(wrong):
         sessions.find(wrong)
     assert refused.value.field == "text"
     assert sessions["s"] is before
+
+
+def test_tags_are_texts_each_once_in_whatever_they_come(sessions):
+    made = sessions.create(id="s", tags=iter(["a", "b", "a"]))
+    assert made.tags == ("a", "b")
+    assert sessions.update("s", tags=iter(["c", "c"])).tags == ("c",)
+
+    for wrong in (["a", ""], iter(["x" * 1001])):
+        with pytest.raises(InvalidRecord) as refused:
+            sessions.update("s", tags=wrong)
+        assert refused.value.field == "tags"
+    with pytest.raises(InvalidRecord) as refused:
+        sessions.create(tags=[""])
+    assert refused.value.field == "tags"
+    assert sessions["s"].tags == ("c",)
+
+
+def test_tag_is_added_beside_those_that_no_operation_would_take(sessions):
+    sessions.add(Session("s", tags=("", "x" * 1001)))
+
+    assert sessions.add_tag("s", "a").tags == ("", "x" * 1001, "a")
+    assert sessions.remove_tag("s", "").tags == ("x" * 1001, "a")
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_session_that_is_made_as_an_ended_one_tells_when(status):
+    sessions = SessionManager(clock=lambda: MOMENT)
+
+    assert sessions.create(status=status).ended_at == MOMENT
+    before = MOMENT - timedelta(days=1)
+    assert sessions.create(status=status, ended_at=before).ended_at == before
+
+
+def test_copy_of_a_session_has_a_focus_chain_of_its_own(store):
+    sessions, chains = store.register(SessionManager()), store.register(FocusManager())
+    sessions.create(id="s", name="One")
+    chain = sessions.focus_chain("s")
+
+    copy = sessions.import_document(sessions.export_document("s"), id="copy")
+
+    assert copy.focus_chain_id is None
+    assert sessions.focus_chain("copy").id == "session-copy"
+    sessions.delete("copy", with_chain=True)
+    assert chains.ids() == (chain.id,)
+    moved = sessions.export_document("s")
+    sessions.delete("s")
+    assert sessions.import_document(moved).focus_chain_id == chain.id

@@ -187,12 +187,15 @@ class ConversationKeeper(Limited[Conversation, ConversationLimits]):
     # --- what operations are given ----------------------------------------------------
 
     def _check_changes(self, id: str | None, changes: dict[str, Any]) -> None:
-        """Refuse fields that there are not, titles and tags that are too long."""
+        """Refuse fields that there are not, titles and tags that are too long.
+
+        Tags are put into `changes` as they are to be: they may come once, one by one.
+        """
         check_fields(id, changes)
         if "title" in changes:
             check_title(id, changes["title"])
         if "tags" in changes:
-            check_tags(id, changes["tags"])
+            changes["tags"] = check_tags(id, changes["tags"])
 
     def _tokens_in(self, id: str) -> Callable[[Message], int]:
         return lambda message: self._counter.tokens(id, message)

@@ -92,12 +92,13 @@ class ConversationManager(
         Raises:
             DuplicateId, InvalidId, InvalidRecord, TokensNotCounted: as they say; nothing changed.
         """
-        self._check_changes(id, {"title": title, "session_id": session_id, **fields})
+        fields = {"title": title, "session_id": session_id, **fields}
+        self._check_changes(id, fields)
         chosen = self._make_id() if id is None else check_id(id)
         if "messages" in fields:
             given = self._taken(chosen, fields["messages"])
             fields["messages"] = self._cut_down(chosen, to_messages(given))
-        return super().create(id=chosen, title=title, session_id=session_id, **fields)
+        return super().create(id=chosen, **fields)
 
     def add(self, record: Conversation) -> Conversation:
         """Add a conversation that the host has made, and return it.

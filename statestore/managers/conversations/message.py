@@ -154,10 +154,13 @@ def _to_part(value: object) -> Part:
 def _to_tool_calls(value: Iterable[Mapping[str, Any]] | None) -> tuple[ToolCall, ...]:
     if value is None:
         return ()
-    if isinstance(value, str | Mapping) or not all(isinstance(call, Mapping) for call in value):
+    if isinstance(value, str | Mapping):
+        raise TypeError("tool_calls is a list of mappings")
+    calls = tuple(value)
+    if not all(isinstance(call, Mapping) for call in calls):
         raise TypeError("tool_calls is a list of mappings")
     return tuple(
-        call if isinstance(call, ToolCall) else ToolCall(freeze_mapping(call)) for call in value
+        call if isinstance(call, ToolCall) else ToolCall(freeze_mapping(call)) for call in calls
     )
 
 

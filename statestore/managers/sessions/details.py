@@ -96,7 +96,8 @@ class SessionDetails(DomainManager[Session]):
     # --- inside -----------------------------------------------------------------------
 
     def _tagged(self, current: Session, tags: tuple[str, ...]) -> Session:
-        return self._evolved(current, tags=tags)
+        # Not as `update` does: what was stored or imported stays beside the one that was checked.
+        return super()._evolved(current, tags=tags)
 
     def _with(self, id: str | Session, field: str, key: str, value: Any) -> Session:
         name = self._id(id)

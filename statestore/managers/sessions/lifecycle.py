@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Set
 from typing import Any, ClassVar
 
-from statestore.errors import InvalidRecord, InvalidTransition, SessionActive
+from statestore.errors import InvalidTransition, SessionActive
 from statestore.managers.limits import Limited
 from statestore.managers.sessions.records import (
     SESSION_TRANSITIONS,
     Session,
     SessionLimits,
     SessionStatus,
-    too_long,
+    checked,
 )
 from statestore.managers.sessions.spans import accounted, active_s, halted, left_alone
 from statestore.models.managed import Owner
@@ -220,10 +220,7 @@ class SessionLifecycle(Limited[Session, SessionLimits]):
             raise SessionActive(self.kind, current.id, known)
 
     def _evolved(self, current: Session, **changes: Any) -> Session:
-        fault = too_long(changes)
-        if fault is not None:
-            raise InvalidRecord(self.kind, current.id, fault[1], field=fault[0])
-        return super()._evolved(current, **changes)
+        return super()._evolved(current, **checked(current.id, changes))
 
     def _succeed(self, current: Session, new: Session) -> Session:
         if new is current:
@@ -236,9 +233,14 @@ class SessionLifecycle(Limited[Session, SessionLimits]):
 
     def _received(self, record: Session, current: Session | None) -> Session:
         received = super()._received(record, current)
+        chain = record.focus_chain_id
+        others = [one for one in self.all() if one.id != record.id]
+        if current is None and _has_chain(others, chain):
+            # It is a copy of that one, whose chain is its own.
+            received = self._evolver.evolve(received, {"focus_chain_id": None})
         if not record.is_active:
             return received
-        if any(one.is_active and one.id != record.id for one in self.all()):
+        if any(one.is_active for one in others):
             return self._evolver.evolve(received, halted(record))
         return self._evolver.evolve(received, left_alone(record))
 
@@ -262,6 +264,10 @@ class SessionLifecycle(Limited[Session, SessionLimits]):
         chain = None if before is None else before.focus_chain_id
         if after.focus_chain_id not in (None, chain):
             yield CHAINED, {"focus_chain_id": after.focus_chain_id}
+
+
+def _has_chain(sessions: Iterable[Session], chain_id: str | None) -> bool:
+    return chain_id is not None and any(one.focus_chain_id == chain_id for one in sessions)
 
 
 def _last_started(sessions: Iterable[Session]) -> Session | None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from statestore.errors import InvalidRecord
 from statestore.managers.focus.manager import FocusManager
 from statestore.managers.sessions.chains import SessionChains
 from statestore.managers.sessions.details import SessionDetails
@@ -16,7 +15,7 @@ from statestore.managers.sessions.records import (
     SessionLimits,
     SessionMode,
     SessionStatus,
-    too_long,
+    checked,
 )
 from statestore.managers.sessions.spans import merged_sessions
 from statestore.records.ids import new_id
@@ -82,12 +81,10 @@ class SessionManager(SessionChains, SessionQueries, SessionDetails):
         Raises:
             InvalidRecord: a field does not take its value: `field` names it, and `allowed` the
                 values of a mode or status; or a name, project, agent or tag is longer than 1,000
-                characters.
+                characters, or a tag is empty.
             DuplicateId, InvalidId: as they say.
         """
-        if not isinstance(tags, str) and isinstance(tags, Iterable):
-            tags = tuple(tags)
-        given = {
+        given: dict[str, Any] = {
             "project_id": project_id,
             "name": name,
             "description": description,
@@ -97,11 +94,11 @@ class SessionManager(SessionChains, SessionQueries, SessionDetails):
             "tags": tags,
             **fields,
         }
-        fault = too_long(given)
-        if fault is not None:
-            raise InvalidRecord(self.kind, id, fault[1], field=fault[0])
+        given = checked(id, given)
+        now = self._clock()
         if given.get("status") == SessionStatus.ACTIVE:
-            now = self._clock()
             begun = {"created_at": now, "started_at": now, "alive_at": now, "run": self._run}
             given = {**begun, **given}
+        elif given.get("status") in (SessionStatus.COMPLETED, SessionStatus.FAILED):
+            given = {"created_at": now, "ended_at": now, **given}
         return super().create(id=id, **given)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 
+from statestore.errors import InvalidRecord
 from statestore.models.documents import FrozenDict
 from statestore.models.problems import Problem
 from statestore.records.columns import read_in_columns
@@ -133,16 +134,27 @@ class SessionLimits:
     max_history: int | None = integer_field(None, low=0)
 
 
-def too_long(fields: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the first of some fields that is longer than `MAX_LENGTHS` says; and what is wrong."""
+def checked(id: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields that an operation was given, with the tags in their order, each once.
+
+    Raises:
+        InvalidRecord: one is longer than `MAX_LENGTHS` says, or a tag is empty.
+    """
+    given = dict(fields)
+    tags = given.get("tags")
+    if not isinstance(tags, str) and isinstance(tags, Iterable):
+        given["tags"] = tags = tuple(tags)  # they may come once, one by one
+        if all(isinstance(tag, str) for tag in tags):
+            given["tags"] = tags = tuple(dict.fromkeys(tags))
+        if "" in tags:
+            raise InvalidRecord("sessions", id, "tags takes texts that are not empty", field="tags")
     for name, limit in MAX_LENGTHS.items():
-        value = fields.get(name)
-        texts = (value,) if isinstance(value, str) else value
-        if not isinstance(texts, tuple | list | set | frozenset):
-            continue
+        value = given.get(name)
+        texts = value if isinstance(value, tuple) else (value,)
         if any(isinstance(text, str) and len(text) > limit for text in texts):
-            return name, f"{name} takes {limit:,} characters at most"
-    return None
+            reason = f"{name} takes {limit:,} characters at most"
+            raise InvalidRecord("sessions", id, reason, field=name)
+    return given
 
 
 def wants_project_and_name(session: Session, _: View[Session]) -> Iterable[Problem]:
