@@ -796,3 +796,16 @@ def test_copy_of_a_session_has_a_focus_chain_of_its_own(store):
     moved = sessions.export_document("s")
     sessions.delete("s")
     assert sessions.import_document(moved).focus_chain_id == chain.id
+
+
+def test_session_that_ends_and_goes_at_once_is_told_of_as_both():
+    sessions = SessionManager(limits={"max_history": 0})
+    told = []
+    sessions.create(id="s")
+    sessions.on("*", lambda event: told.append((event.name, dict(event.details))))
+
+    sessions.fail("s", "no power")
+
+    assert "s" not in sessions
+    assert [name for name, _ in told] == ["deleted", "failed"]
+    assert told[1][1]["reason"] == "no power"

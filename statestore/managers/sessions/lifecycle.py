@@ -195,6 +195,9 @@ class SessionLifecycle(Limited[Session, SessionLimits]):
             self._want_transition(current, status)
             ended = draft.put(self._evolved(current, status=status, **fields))
             self._trimmed(draft)
+            if name not in draft:  # it was the first to go, but it has ended as well
+                for event, details in self._events_of(current, ended):
+                    draft.tell(name, event, **details)
             return ended
 
         return self._change_all(make)
