@@ -12,6 +12,7 @@ from statestore import (
     Manager,
     ManagerMissing,
     RecordNotFound,
+    SaveFailed,
     SessionActive,
     Store,
     ValidationFailed,
@@ -809,3 +810,37 @@ def test_session_that_ends_and_goes_at_once_is_told_of_as_both():
     assert "s" not in sessions
     assert [name for name, _ in told] == ["deleted", "failed"]
     assert told[1][1]["reason"] == "no power"
+
+
+def test_chain_that_two_processes_make_for_a_session_is_one_with_what_both_have_in_it(tmp_path):
+    def opened():
+        store = Store(tmp_path / "state", on_conflict="merge")
+        managers = store.register(SessionManager()), store.register(FocusManager())
+        store.load_all()
+        return store, *managers
+
+    with Store(tmp_path / "state") as store:
+        store.register(SessionManager()).create(id="s", name="One")
+    here, sessions, chains = opened()
+    there, others, other_chains = opened()
+    with here, there:
+        for own, its, target in ((sessions, chains, "a"), (others, other_chains, "b")):
+            its.push(own.focus_chain("s").id, type="file", target=target)
+        there.save_all()
+        here.save_all()
+        there.refresh()
+
+        both = chains[sessions.focus_chain("s").id]
+        assert sorted(one.target for one in both.focuses) == ["a", "b"]
+        assert both == other_chains[both.id]
+        assert here.unsaved == there.unsaved == ()
+
+
+def test_chain_of_a_host_s_own_that_two_processes_make_stays_a_conflict(tmp_path):
+    with Store(tmp_path / "state") as here, Store(tmp_path / "state") as there:
+        here.register(FocusManager()).create("Mine", id="c", session_id="s")
+        there.register(FocusManager()).create("Other", id="c", session_id="s")
+        there.save_all()
+        with pytest.raises(SaveFailed):
+            here.save_all(on_conflict="merge")
+        here.save_all(on_conflict="mine")

@@ -149,6 +149,19 @@ class FocusManager(
 
     # --- inside -----------------------------------------------------------------------
 
+    def _beginning(self, record: FocusChain) -> FocusChain | None:
+        """Where others have made the chain of a session at the same time, it is one with both."""
+        if record.session_id is None or record.id != f"session-{record.session_id}":
+            return None
+        return FocusChain(
+            record.id,
+            name=record.name,
+            session_id=record.session_id,
+            max_size=record.max_size,
+            created_at=record.created_at,
+            updated_at=record.updated_at,
+        )
+
     def _received(self, record: FocusChain, current: FocusChain | None) -> FocusChain:
         active = None if current is None else current.activated_at
         if record.activated_at != active:
