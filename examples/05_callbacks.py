@@ -3,14 +3,24 @@
 import tempfile
 from pathlib import Path
 
-from statestore import SaveFailed, Store
+import attrs
+
+from statestore import Manager, SaveFailed, Store
 from statestore.managers import TaskManager
 from statestore.models.reports import Failure, SaveReport
+
+
+@attrs.frozen
+class Reading:
+    id: str
+    value: float = 0.0
+
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "state"
     with Store(path) as store:
         tasks = store.register(TaskManager())
+        readings = store.register(Manager("readings", Reading))
         metrics = {"saves": 0, "bytes": 0}
         errors: list[Failure] = []
 
@@ -28,13 +38,13 @@ with tempfile.TemporaryDirectory() as folder:
         store.save_all()
         handle.cancel()
 
-        tasks.create("Bad", id="bad", result={"value": float("nan")})
+        readings.create(id="bad", value=float("nan"))
         try:
             store.save_all()
         except SaveFailed as error:
             print("alert:", error)
-        assert [str(failure.key) for failure in errors] == ["tasks/bad"]
-        tasks.delete("bad")
+        assert [str(failure.key) for failure in errors] == ["readings/bad"]
+        readings.delete("bad")
 
         (path / "tasks" / "broken.json").write_text('{"kind": "tasks"')
         report = store.load_all()  # the good one is loaded, the broken one is reported and kept

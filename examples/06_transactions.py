@@ -42,10 +42,11 @@ with Store("memory:") as store:
     try:
         with store.transaction():
             tasks.create("Good")
-            tasks.create("Bad", result={"value": float("nan")})
+            budgets.update("team", tokens=2**64)  # more than any format can hold
     except TransactionFailed as error:
         print("undone:", error)
     assert [task.title for task in tasks] == ["Write the tests"]
+    assert budgets["team"].tokens == 300
 
     with store.transaction():
         tasks.create("Plan")

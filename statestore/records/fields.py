@@ -255,7 +255,7 @@ def _want_no_field(record: object, attribute: attrs.Attribute[Any], value: Any) 
     want_storable(record, attribute, value)
     cls: Any = type(record)
     if value and attrs.has(cls):
-        for name in attrs.fields_dict(cls).keys() & value.keys():
+        for name in (attrs.fields_dict(cls).keys() & value.keys()) - {attribute.name}:
             reason = "it is a field, so it cannot be in extra too"
             raise ValueError(f"{attribute.name}.{name}: {reason}")
 

@@ -209,3 +209,16 @@ def test_fields_that_are_not_known_stay_where_extra_is_none(world):
 def test_range_that_has_one_end_is_told_with_it(world):
     with pytest.raises(InvalidRecord, match=r"takes a number from 0\.0$"):
         world.sessions.create(duration_s=-1)
+
+
+def test_task_whose_work_raises_half_a_character_has_failed(world):
+    world.tasks.create("Work", id="w", session_id="s")
+
+    def work(task):
+        raise OSError(HALF)
+
+    report = world.tasks.run_all("s", work, worker="me")
+
+    assert [task.id for task in report.failed] == ["w"]
+    assert "\\ud83d" in world.tasks["w"].error
+    world.store.save_all()

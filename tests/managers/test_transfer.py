@@ -150,7 +150,7 @@ def test_a_new_id_may_be_given():
         manager.import_document(manager.export_document(first), id="")
 
 
-@pytest.mark.parametrize("make", [SessionManager, ConversationManager, FocusManager, TaskManager])
+@pytest.mark.parametrize("make", [SessionManager, ConversationManager, FocusManager])
 def test_a_record_that_is_there_is_replaced_only_if_that_was_asked_for(make):
     manager = make(clock=lambda: MOMENT)
     name = "name" if make in (SessionManager, FocusManager) else "title"

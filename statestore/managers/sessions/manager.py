@@ -95,10 +95,11 @@ class SessionManager(SessionChains, SessionQueries, SessionDetails):
             **fields,
         }
         given = checked(id, given)
-        now = self._clock()
         if given.get("status") == SessionStatus.ACTIVE:
+            now = self._clock()
             begun = {"created_at": now, "started_at": now, "alive_at": now, "run": self._run}
             given = {**begun, **given}
         elif given.get("status") in (SessionStatus.COMPLETED, SessionStatus.FAILED):
+            now = self._clock()
             given = {"created_at": now, "ended_at": now, **given}
         return super().create(id=id, **given)
