@@ -23,9 +23,11 @@ from statestore.managers import (
     Task,
     extra_field,
 )
+from statestore.models.documents import freeze_mapping
 from statestore.records.codec import Codec
 from statestore.records.immutability import FROZEN, is_immutable
 from statestore.records.misfit import Misfit
+from statestore.records.shapes import EXTRA
 from statestore.testing.strategies import documents, for_each, texts
 
 SECRET = "s3cr3t"
@@ -526,8 +528,16 @@ def test_unknown_field_called_as_the_field_that_keeps_them_comes_back(value):
 
 
 def test_extra_may_not_stand_for_a_field():
+    @attrs.frozen
+    class Unchecked:
+        id: str
+        extra: FrozenDict = attrs.field(converter=freeze_mapping, metadata={EXTRA: True})
+        end: str = ""
+
+    with pytest.raises(ValueError, match=r"extra\.end: it is a field"):
+        Keeper("1", extra={"end": "other"})
     with pytest.raises(EncodeError) as raised:
-        Codec(Keeper).encode(Keeper("1", extra={"end": "other"}))
+        Codec(Unchecked).encode(Unchecked("1", extra={"end": "other"}))
 
     assert raised.value.where == "$.end"
 
