@@ -101,7 +101,7 @@ class Transfer(Changer[R]):
         try:
             return self._read(document, id)
         except StructureError as error:  # as of a stored one, which this is not
-            raise StructureError(self.kind, error.id, error.problems, False) from error
+            raise self._misfit(error.id, error.problems) from error
 
     # --- inside -----------------------------------------------------------------------
 
