@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 import orjson
@@ -19,6 +20,7 @@ from statestore.drivers.folding import (
     needs_document,
     refuse_mismatch,
 )
+from statestore.drivers.pieces import Pieces
 from statestore.drivers.registered import DriverOptions
 from statestore.errors import (
     CommitRefused,
@@ -27,7 +29,7 @@ from statestore.errors import (
     StateStoreError,
     StoreClosed,
 )
-from statestore.models.changes import Change, Commit, Stored
+from statestore.models.changes import Change, Commit, Patch, Stored
 from statestore.models.keys import Key, Revision, check_key, check_kind
 from statestore.models.managed import Runs
 from statestore.models.reports import Failure
@@ -38,8 +40,30 @@ _TRAITS = DriverTraits(name="memory", durable=False, atomic=True, feed=True)
 
 @attrs.frozen
 class _Kept:
+    """A record: all of `stored` but the document, which is made of `data` when it is wanted."""
+
     stored: Stored
-    data: bytes
+    data: bytes | Pieces
+
+    @property
+    def document(self) -> dict[str, Any]:
+        data = self.data.joined() if isinstance(self.data, Pieces) else self.data
+        document: dict[str, Any] = orjson.loads(data)
+        return document
+
+    def patched(self, patches: Sequence[Change]) -> Pieces | None:
+        """Return the document with patches applied; None where something is wrong with one."""
+        pieces: Pieces | None = None
+        for patch in patches:
+            if not isinstance(patch, Patch):
+                return None
+            if pieces is None:
+                whole = self.data
+                pieces = whole if isinstance(whole, Pieces) else Pieces.of(self.document)
+            pieces = pieces.patched(patch)
+            if pieces is None:
+                return None
+        return pieces
 
 
 class _OwnRun:
@@ -102,17 +126,16 @@ class MemoryDriver:
                 try:
                     kept = self._kept.get(key)
                     refuse_mismatch(key, expect, kept.stored.revision if kept else 0, own)
-                    result = fold(key, self._base(kept, own), own) if own else None
-                    if not own or (kept is None and result is None):
+                    if not own:
+                        continue
+                    new = self._made(key, kept, own)
+                    if new is None and kept is None:
                         continue
                     revisions[key] = self._revisions.get(key, 0) + 1
-                    if result is None:
-                        planned[key] = None
-                        continue
-                    check_data(result.document)
-                    data = orjson.dumps(result.document)
-                    stored = Stored(key, {}, result.schema, revisions[key], now, len(data))
-                    planned[key] = _Kept(attrs.evolve(stored, extra=result.extra), data)
+                    if new is not None:
+                        stored = attrs.evolve(new.stored, revision=revisions[key], saved_at=now)
+                        new = attrs.evolve(new, stored=stored)
+                    planned[key] = new
                 except StateStoreError as error:
                     failures.append(Failure(key, "save", error))
             if failures:
@@ -126,7 +149,7 @@ class MemoryDriver:
                 else:
                     self._kept[key] = new
             self._revisions.update(revisions)
-            size = sum(len(new.data) for new in planned.values() if new)
+            size = sum(new.stored.size_bytes for new in planned.values() if new)
             commit = Commit(len(self._commits) + 1, now, revisions, size, run=self.run)
             self._commits.append(commit)
             return commit
@@ -184,14 +207,26 @@ class MemoryDriver:
         self.run = secrets.token_hex(8)
         self.runs: Runs = _OwnRun(self.path, self.run, read_only=self._read_only)
 
-    def _base(self, kept: _Kept | None, changes: Sequence[Change]) -> Base | None:
-        if kept is None:
+    def _made(self, key: Key, kept: _Kept | None, changes: Sequence[Change]) -> _Kept | None:
+        """Return what a record is after `changes`, but for its revision and time; None if gone."""
+        # What only adds costs what it adds: a conversation may become long one by one.
+        pieces = kept.patched(changes) if kept is not None else None
+        if kept is not None and pieces is not None:
+            return _Kept(attrs.evolve(kept.stored, size_bytes=pieces.size_bytes), pieces)
+        base = None
+        if kept is not None:
+            document = kept.document if needs_document(changes) else {}
+            base = Base(kept.stored.schema, document, kept.stored.extra)
+        result = fold(key, base, changes)
+        if result is None:
             return None
-        document = self._load(kept).document if needs_document(changes) else {}
-        return Base(kept.stored.schema, document, kept.stored.extra)
+        check_data(result.document)
+        data = orjson.dumps(result.document)
+        stored = Stored(key, {}, result.schema, 0, self._clock(), len(data), extra=result.extra)
+        return _Kept(stored, data)
 
     def _load(self, kept: _Kept) -> Stored:
-        return attrs.evolve(kept.stored, document=orjson.loads(kept.data))
+        return attrs.evolve(kept.stored, document=kept.document)
 
     def _want_open(self) -> None:
         if self._closed:
