@@ -363,15 +363,21 @@ class Engine:
         self.finish(report, self.callbacks.load, LoadFailed, strict=strict)
         return report
 
-    def take_in(self, kinds: Collection[str] | None = None, *, discard: bool) -> LoadReport:
+    def take_in(
+        self, kinds: Collection[str] | None = None, *, discard: bool, tell: bool = False
+    ) -> LoadReport:
         """Take in all that is stored, without telling the host yet: for use within a turn.
 
         Args:
             discard: drop unsaved changes; without it they stay and are in `report.kept`.
+            tell: let listeners be told what has become of each record, as this is why.
         """
         with self._turn:
+            before = [(one, one.known_now()) for one in self._chosen(kinds) if tell]
             report = self._intake.load([one.kind for one in self._chosen(kinds)], discard=discard)
             self._loaded = self._loaded or kinds is None
+            for manager, known in before:
+                manager.note_since(known)
             return report
 
     def refresh(self, kind: str | None = None) -> LoadReport:
@@ -389,6 +395,7 @@ class Engine:
         self.want_no_transaction("refresh")
         report = self._intake.refresh(None if kind is None else [kind])
         if report is None:
+            self._telling.tell(self._managers.values())  # of what was taken in one by one
             return LoadReport(
                 path=self.driver.path,
                 format=self.format,

@@ -180,7 +180,7 @@ class Refresher:
         return news
 
     def renew(self, key: Key) -> bool:
-        """Let its manager know the newest state of one record; tell no one.
+        """Let its manager know the newest state of one record, and note what to tell of it.
 
         False says that there is an unsaved change of it, which stays, and others have made
         another.
@@ -198,6 +198,8 @@ class Refresher:
             return True  # there is none to be in conflict with
         news = News()
         self._take_in({key: one}, {}, news)
+        for change in news.changes:
+            self._managers[key.kind].note_theirs(change)
         return not news.kept
 
     def newest(self, key: Key) -> Loaded | None:
@@ -213,6 +215,11 @@ class Refresher:
                 self._steps.pop(key, None)
         one = self._read_one(key)
         return None if isinstance(one, Gone) else one
+
+    def last_of(self, key: Key) -> Commit | None:
+        """Return the last commit of others of a record that was not taken in, if it is known."""
+        left = self._left(key)
+        return None if left is None else left.commit
 
     # --- inside -----------------------------------------------------------------------
 

@@ -56,9 +56,10 @@ class Settler:
                 return None
             with self._turn:
                 stored = self._refresher.newest(key)
+                by = self._refresher.last_of(key)
             if workspace is not None:
-                return manager.settle_within(workspace, key.id, stored, policy)
-            how = manager.settle(key.id, stored, policy)
+                return manager.settle_within(workspace, key.id, stored, policy, by=by)
+            how = manager.settle(key.id, stored, policy, by=by)
             if how or manager.known(key.id) != conflict.expected:
                 return how
             failures.append(failure)  # what is stored is older than what was known: no way ahead

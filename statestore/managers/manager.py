@@ -259,7 +259,9 @@ class Manager(Changer[R]):
         commit by commit, within one in the order of the operations. Each is told as one of
         "created", "updated" and "deleted", then by the names of the domain. What a transaction
         undoes, or what was undone before it was saved, is not told. What others have committed is
-        told at a refresh. Without a store it is called after each operation. One listener at a time
+        told at a refresh, or when an operation has met it; what a merge has made of both is told
+        after the own change, `before` being that one. Clearing and restoring are told, loading is
+        not. Without a store it is called after each operation. One listener at a time
         is called, on the thread that saves; it may use the store, and what it does itself is told
         after it. What it raises goes to `on_error`, as `ListenerFailed`, and concerns nobody else.
         Not promised: that an event which was not told when the process ended is told later; that a

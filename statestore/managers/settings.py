@@ -11,7 +11,7 @@ import attrs
 
 from statestore.errors import StructureError
 from statestore.managers.manager import Manager
-from statestore.models.changes import Patch, Stored
+from statestore.models.changes import Commit, Patch, Stored
 from statestore.models.documents import FrozenDict
 from statestore.models.keys import SETTINGS_ID, Key, Revision
 from statestore.models.managed import Brought, Gone, Landing, Loaded, Owner, Pending
@@ -247,19 +247,27 @@ class Remembering(Manager[R]):
             return self._memory.can_settle(id, policy, workspace)
         return super().can_settle(id, policy, workspace)
 
-    def settle(self, id: str, stored: Loaded | None, policy: str) -> str:
+    def settle(
+        self, id: str, stored: Loaded | None, policy: str, *, by: Commit | None = None
+    ) -> str:
         """See `RecordManager.settle`."""
         if id == SETTINGS_ID:
             return self._memory.settle(id, stored, policy)
-        return super().settle(id, stored, policy)
+        return super().settle(id, stored, policy, by=by)
 
     def settle_within(
-        self, workspace: Workspace[Any], id: str, stored: Loaded | None, policy: str
+        self,
+        workspace: Workspace[Any],
+        id: str,
+        stored: Loaded | None,
+        policy: str,
+        *,
+        by: Commit | None = None,
     ) -> str:
         """See `RecordManager.settle_within`."""
         if id == SETTINGS_ID:
             return self._memory.settle_within(workspace, id, stored, policy)
-        return super().settle_within(workspace, id, stored, policy)
+        return super().settle_within(workspace, id, stored, policy, by=by)
 
     def attach(self, owner: Owner, on_change: Callable[[Set[str]], None] | None) -> None:
         """See `RecordManager.attach`."""

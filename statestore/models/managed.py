@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import attrs
 
 from statestore.errors import Conflict
-from statestore.models.changes import Delete, Patch, Put, Stored
+from statestore.models.changes import Commit, Delete, Patch, Put, Stored
 from statestore.models.events import RecordEvent
 from statestore.models.handles import Handle
 from statestore.models.keys import Revision
@@ -281,7 +281,9 @@ class RecordManager(Protocol):
         """
         ...
 
-    def settle(self, id: str, stored: Loaded | None, policy: str) -> str:
+    def settle(
+        self, id: str, stored: Loaded | None, policy: str, *, by: Commit | None = None
+    ) -> str:
         """Make the unsaved change of a record one of what others have `stored`; None if they have
         deleted it. Return how: "added", "merged", "mine" or "theirs"; "" if it is settled by now.
 
@@ -289,15 +291,30 @@ class RecordManager(Protocol):
 
         Args:
             policy: "error", "mine", "theirs" or "merge".
+            by: the last commit of others that has changed it, to be told of, if that is known.
         Raises:
             Unmergeable: it cannot be; nothing was changed.
         """
         ...
 
     def settle_within(
-        self, workspace: Workspace[Any], id: str, stored: Loaded | None, policy: str
+        self,
+        workspace: Workspace[Any],
+        id: str,
+        stored: Loaded | None,
+        policy: str,
+        *,
+        by: Commit | None = None,
     ) -> str:
         """Do as `settle` for what a transaction has written, which it changes."""
+        ...
+
+    def known_now(self) -> object:
+        """Return what is known to be stored, for `note_since`."""
+        ...
+
+    def note_since(self, before: object) -> None:
+        """Note, to be told, in what way what is stored is another than it was at `known_now`."""
         ...
 
     @property

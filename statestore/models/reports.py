@@ -83,7 +83,8 @@ class RecordChange:
     `before` and `after` are the records, None where there was or is none. `revision` is that of
     `after`, or the one that the deletion took. `source` says who asked for the commit, `run` which
     opening of the store made it, `sequence` and `committed_at` which one it was; of several commits
-    the last one counts.
+    the last one counts. Where a conflict was settled with what was never looked at before, it is
+    not known who has: the texts are empty then, and `sequence` is 0.
     """
 
     key: Key

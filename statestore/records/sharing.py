@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from statestore.errors import InvalidRecord
-from statestore.models.changes import Patch
+from statestore.models.changes import Commit, Patch
 from statestore.models.documents import FrozenDict
-from statestore.models.keys import Revision, check_id
+from statestore.models.keys import Key, Revision, check_id
 from statestore.models.managed import Brought, Gone, Loaded, Unmergeable
+from statestore.models.reports import RecordChange
 from statestore.models.workspaces import Workspace
+from statestore.records.announcing import Numbered
 from statestore.records.codec import Codec
 from statestore.records.families import FamilyCodec
 from statestore.records.keeping import Keeper, R
@@ -92,14 +94,17 @@ class Sharer(Keeper[R]):
         base = self._base_within(workspace, id, mine)
         return base is not None and mine is not None and only_adds(base, mine)
 
-    def settle(self, id: str, stored: Loaded | None, policy: str) -> str:
+    def settle(
+        self, id: str, stored: Loaded | None, policy: str, *, by: Commit | None = None
+    ) -> str:
         """See `RecordManager.settle`."""
         while True:
             with self._lock:
                 saved, mine = self._saved.get(id), self._live.get(id)
             if saved is not None and stored is not None and saved.revision >= stored.revision:
                 return ""  # somebody else has settled it by now
-            how, record = self._settled(self._base(saved, mine), mine, stored, policy)
+            base = self._base(saved, mine)
+            how, record = self._settled(base, mine, stored, policy)
             with self._lock:
                 if self._saved.get(id) is not saved or self._live.get(id) is not mine:
                     continue  # it was changed while nobody was kept from it
@@ -115,10 +120,20 @@ class Sharer(Keeper[R]):
                     self._touched.add(id)
                 if how == "theirs":
                     self._announcer.drop(id)
+                    known = mine if saved is not None and base is None else base
+                    self._announcer.release_now(self._met(id, known, record, base, stored, by))
+                elif record is not mine:
+                    self._announcer.note(id, self._met(id, mine, record, base, stored, by))
                 return how
 
     def settle_within(
-        self, workspace: Workspace[R], id: str, stored: Loaded | None, policy: str
+        self,
+        workspace: Workspace[R],
+        id: str,
+        stored: Loaded | None,
+        policy: str,
+        *,
+        by: Commit | None = None,
     ) -> str:
         """See `RecordManager.settle_within`."""
         if policy == "theirs":
@@ -129,17 +144,75 @@ class Sharer(Keeper[R]):
                 raise Unmergeable  # another thread has changed it, too, and not saved it yet
             base = self._base_within(workspace, id, workspace.written[id])
             workspace.seen[id] = live
-        how, record = self._settled(base, workspace.written[id], stored, policy)
+        mine = workspace.written[id]
+        how, record = self._settled(base, mine, stored, policy)
         # Not in memory, as long as it is not known that the transaction is made: what is unsaved
         # there was not made of what others have stored.
         if stored is None:
             workspace.based[id] = Based(None, unknown)  # it is made again as it was
         else:
             workspace.based[id] = Based(_saved(stored), FrozenDict(stored.unknown))
+        if record is not mine:
+            workspace.note(id, self._met(id, mine, record, base, stored, by))
         workspace.written[id] = record
         return how
 
+    def known_now(self) -> object:
+        """See `RecordManager.known_now`."""
+        if not self._announcer.is_wanted:
+            return None
+        with self._lock:
+            saved = dict(self._saved)
+            return {id: (one.token, self._stored_record(id)) for id, one in saved.items()}
+
+    def note_since(self, before: object) -> None:
+        """See `RecordManager.note_since`."""
+        known = cast(dict[str, tuple[object, R | None]] | None, before)
+        if known is None:
+            return
+        with self._lock:
+            at = self._clock()
+            for id in {**known, **self._saved}:
+                token, record = known.get(id, (None, None))
+                saved = self._saved.get(id)
+                if token is None or saved is None or token != saved.token:
+                    events = self._events(id, record, self._stored_record(id), at)
+                    self._announcer.release_now(events)
+
     # --- inside -----------------------------------------------------------------------
+
+    def _stored_record(self, id: str) -> R | None:
+        """Return a record as it is known to be stored; where that is not known, as it is here."""
+        saved = self._saved.get(id)
+        if saved is None:
+            return None
+        return cast(R, saved.token) if self._codec.is_immutable else self._live.get(id)
+
+    def _met(
+        self,
+        id: str,
+        before: R | None,
+        after: R | None,
+        base: R | None,
+        stored: Loaded | None,
+        by: Commit | None,
+    ) -> list[Numbered]:
+        """Return what is to be told of a record that has met what others have `stored` of it.
+
+        Args:
+            before, after: the record here, before it and now.
+            base: what both were made of.
+        """
+        if not self._announcer.is_wanted or before is after is None:
+            return []
+        if by is None:  # it is not known who has changed it, only that somebody has
+            by = Commit(0, self._clock(), {}, source="")
+        key, record = Key(self.kind, id), None if stored is None else stored.record
+        revision = by.revisions.get(key, 0) if stored is None else stored.revision
+        theirs = RecordChange(
+            key, base, record, revision, by.source, by.run, by.sequence, by.committed_at
+        )
+        return self._events(id, before, after, by.committed_at, theirs=theirs)
 
     def _base(self, saved: Saved | None, mine: R | None) -> R | None:
         """Return the record that the present one was made of, where it is known."""

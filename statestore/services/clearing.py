@@ -45,7 +45,7 @@ def clear(engine: Engine, kinds: Collection[str] | None = None) -> SaveReport:
         outcome = engine.commit(changes, {})
         report = engine.save_report(outcome, started, failures)
         known = None if kinds is None else [one for one in kinds if one in managers]
-        engine.take_in(known, discard=True)
+        engine.take_in(known, discard=True, tell=True)
         event = engine.noted(report)
     engine.finish(report, event, SaveFailed, strict=True)
     return report

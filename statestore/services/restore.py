@@ -63,7 +63,7 @@ def restore(engine: Engine, path: str) -> RestoreReport:
             failures=tuple(outcome.failures),
             notes=(f"as of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC", *compared.notes),
         )
-        loaded = engine.take_in(discard=True)
+        loaded = engine.take_in(discard=True, tell=True)
     engine.finish(report, None, SaveFailed, strict=True)
     engine.finish(loaded, engine.callbacks.load, LoadFailed, strict=False)
     return report

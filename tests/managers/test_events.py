@@ -6,7 +6,7 @@ import threading
 import attrs
 import pytest
 
-from statestore import ListenerFailed, Manager, Store, UnknownName
+from statestore import ListenerFailed, Manager, Store, TransactionFailed, UnknownName
 from statestore.managers import TaskManager
 
 
@@ -15,11 +15,27 @@ class Note:
     id: str
     text: str = ""
 
+    def __str__(self):
+        return self.text
+
+
+@attrs.frozen
+class Talk:
+    id: str
+    text: str = ""
+    topic: str = ""
+
+    def __str__(self):
+        return f"{self.text} {self.topic}".strip()
+
 
 @attrs.define
 class Loose:
     id: str
     text: str = ""
+
+    def __str__(self):
+        return self.text
 
 
 @pytest.fixture
@@ -33,10 +49,38 @@ def notes(store):
     return store.register(Manager("notes", Note))
 
 
+@pytest.fixture
+def talk(store):
+    talk = store.register(Manager("notes", Talk))
+    talk.create(id="a")
+    store.save_all()
+    store.load_all()
+    return talk
+
+
 def heard_of(manager, name="*", **filters):
     heard = []
     manager.on(name, lambda event: heard.append((event.name, event.id)), **filters)
     return heard
+
+
+def steps_of(manager):
+    """Return what will be told: names, records before and after, and who else has changed them."""
+    told = []
+
+    def note(event):
+        texts = (None if one is None else str(one) for one in (event.before, event.after))
+        told.append((event.name, *texts, event.theirs and event.theirs.source))
+
+    manager.on("*", note)
+    return told
+
+
+def change_elsewhere(tmp_path, change, record_class=Note):
+    with Store(tmp_path / "state", source="other") as other:
+        theirs = other.register(Manager("notes", record_class))
+        other.load_all()
+        change(theirs)
 
 
 def test_nothing_is_told_before_it_is_durable_and_then_each_operation(store, notes):
@@ -175,20 +219,138 @@ def test_changes_of_others_are_told_at_a_refresh_with_who_made_them(tmp_path, st
 def test_a_local_change_that_gives_way_to_theirs_is_not_told_as_own(tmp_path, store, notes):
     notes.create(id="a")
     store.save_all()
-    heard = heard_of(notes)
-    with Store(tmp_path / "state") as other:
-        theirs = other.register(Manager("notes", Note))
-        other.load_all()
-        theirs.update("a", text="theirs")
-        other.save_all()
+    store.load_all()
+    told = steps_of(notes)
+    change_elsewhere(tmp_path, lambda theirs: theirs.update("a", text="theirs"))
 
     notes.update("a", text="mine")
     store.save_all(on_conflict="theirs")
     notes.update("a", text="again")
     store.save_all()
 
-    assert heard == [("updated", "a")]
+    assert told == [("updated", "", "theirs", "other"), ("updated", "theirs", "again", None)]
     assert notes["a"].text == "again"
+
+
+def test_a_deletion_that_a_local_change_gives_way_to_is_told(tmp_path, store, notes):
+    notes.create(id="a", text="1")
+    store.save_all()
+    store.load_all()
+    told = steps_of(notes)
+    change_elsewhere(tmp_path, lambda theirs: theirs.delete("a"))
+
+    notes.update("a", text="mine")
+    store.save_all(on_conflict="theirs")
+
+    assert told == [("deleted", "1", None, "other")]
+
+
+def test_theirs_is_told_as_such_though_it_is_not_known_who_they_are(tmp_path, store, notes):
+    notes.create(id="a")
+    store.save_all()  # and nothing was ever loaded, so nobody has read the feed
+    events = []
+    notes.on("*", events.append)
+    change_elsewhere(tmp_path, lambda theirs: theirs.update("a", text="theirs"))
+
+    notes.update("a", text="mine")
+    store.save_all(on_conflict="theirs")
+
+    assert [(one.after.text, one.theirs.source) for one in events] == [("theirs", "")]
+
+
+def test_what_a_merge_has_made_of_a_local_change_is_told_after_it(tmp_path, store, talk):
+    told = steps_of(talk)
+    change_elsewhere(tmp_path, lambda theirs: theirs.update("a", topic="theirs"), Talk)
+
+    talk.update("a", text="mine")
+    store.save_all(on_conflict="merge")
+    store.refresh()
+
+    assert told == [
+        ("updated", "", "mine", None),
+        ("updated", "mine", "mine theirs", "other"),
+    ]
+    assert str(talk["a"]) == "mine theirs"
+
+
+def test_what_a_merge_has_made_of_a_transaction_is_told_after_it(tmp_path, store, talk):
+    told = steps_of(talk)
+    change_elsewhere(tmp_path, lambda theirs: theirs.update("a", topic="theirs"), Talk)
+
+    with store.transaction(on_conflict="merge"):
+        talk.update("a", text="mine")
+    store.refresh()
+
+    assert told == [
+        ("updated", "", "mine", None),
+        ("updated", "mine", "mine theirs", "other"),
+    ]
+
+
+def test_a_transaction_that_others_have_undone_tells_nothing(tmp_path, store, talk):
+    told = steps_of(talk)
+    change_elsewhere(tmp_path, lambda theirs: theirs.update("a", text="theirs"), Talk)
+
+    with pytest.raises(TransactionFailed), store.transaction(on_conflict="merge"):
+        talk.update("a", text="mine")
+
+    assert told == []
+
+
+def test_what_others_have_made_of_a_record_that_is_modified_is_told_before_it(
+    tmp_path, store, notes
+):
+    notes.create(id="a")
+    store.save_all()
+    store.load_all()
+    told = steps_of(notes)
+    change_elsewhere(tmp_path, lambda theirs: theirs.update("a", text="theirs"))
+
+    notes.modify("a", lambda one: attrs.evolve(one, text=f"{one.text}+mine"))
+    change_elsewhere(tmp_path, lambda theirs: theirs.update("a", text="again"))
+    notes.modify("a", lambda one: one)
+    store.refresh()
+
+    assert told == [
+        ("updated", "", "theirs", "other"),
+        ("updated", "theirs", "theirs+mine", None),
+        ("updated", "theirs+mine", "again", "other"),
+    ]
+
+
+def test_clearing_the_store_tells_of_each_record_that_was_stored(tmp_path, store, notes):
+    for id in "abc":
+        notes.create(id=id, text=id)
+    store.save_all()
+    notes.update("b", text="unsaved")
+    notes.create(id="d", text="unsaved")
+    told = steps_of(notes)
+
+    store.clear()
+
+    assert told == [("deleted", id, None, None) for id in "abc"]
+
+
+@pytest.mark.parametrize("record_class", [Note, Loose])
+def test_a_restore_tells_what_it_has_made_of_each_record(tmp_path, record_class):
+    with Store(tmp_path / "state") as store:
+        notes = store.register(Manager("notes", record_class))
+        for id in "abc":
+            notes.create(id=id, text="1")
+        store.backup(tmp_path / "backup")
+        notes.delete("a")
+        notes.update("b", text="2")
+        notes.create(id="d", text="2")
+        store.save_all()
+        told = steps_of(notes)
+
+        store.restore(tmp_path / "backup")
+
+    assert sorted(told, key=str) == [
+        ("created", None, "1", None),
+        ("deleted", "2", None, None),
+        ("updated", "2", "1", None),
+    ]
 
 
 def test_a_change_that_stays_in_conflict_is_told_when_it_is_saved(tmp_path, store, notes):
