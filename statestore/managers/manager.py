@@ -18,7 +18,7 @@ from statestore.models.handles import Handle
 from statestore.models.keys import Revision, check_id
 from statestore.models.workspaces import Workspace
 from statestore.records.announcing import ANY
-from statestore.records.changing import Changer
+from statestore.records.changing import Changer, flat
 from statestore.records.families import codec_for
 from statestore.records.ids import new_id
 from statestore.records.keeping import R, Record
@@ -234,8 +234,10 @@ class Manager(Changer[R]):
                     events = self._noted({id: (shown[id], None) for id in deleted})
                     if scope is None:
                         self._touched.update(deleted)
+                        noted = flat(events)
+                        # In a row: no signal comes between them.
                         self._live = {}
-                        self._keep_events(events)
+                        self._announcer.noted += noted
                     else:
                         space = scope.own_workspace(self.kind).copy()
                         for id in deleted:

@@ -319,11 +319,14 @@ class RecordManager(Protocol):
 
     @property
     def has_events(self) -> bool:
-        """Whether `take_events` would return any."""
+        """Whether there are any `released_events`."""
         ...
 
-    def take_events(self) -> Sequence[tuple[int, RecordEvent[Any]]]:
-        """Return, numbered, what became of records and is durable: the caller tells it."""
+    @property
+    def released_events(self) -> list[tuple[int, RecordEvent[Any]]]:
+        """What became of records and is durable, numbered: the very list, to which any thread adds
+        at the end. Whoever takes events out of it, from its beginning, tells them.
+        """
         ...
 
     @property
@@ -341,8 +344,12 @@ class RecordManager(Protocol):
         """Note what others have made of a record, to be told as the manager's own events are."""
         ...
 
-    def emit(self, event: RecordEvent[Any]) -> Sequence[Exception]:
-        """Call those who listen for an event, outside of all locks; return what they raised."""
+    def emit(self, event: RecordEvent[Any], told: set[int]) -> Sequence[Exception]:
+        """Call those who listen for an event, outside of all locks; return what they raised.
+
+        Args:
+            told: who was called already, where that was interrupted; it is added to.
+        """
         ...
 
     def attach(self, owner: Owner, on_change: Callable[[Set[str]], None] | None) -> None:

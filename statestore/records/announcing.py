@@ -42,18 +42,17 @@ class Announcer:
     def __init__(self) -> None:
         """Begin with no listener."""
         self._listeners: dict[int, tuple[str, str | None, Listener]] = {}
+        self.noted: list[Numbered] = []
+        """Events that wait until their changes are durable. Whoever makes the change adds them by
+        `+=`, in the same row: so an interruption leaves both or neither."""
+        self.released: list[Numbered] = []
+        """Events that may be told. Whoever asks for them takes them out, and is to tell them."""
         self._waiting: defaultdict[str, list[Numbered]] = defaultdict(list)
-        self._released: list[Numbered] = []
 
     @property
     def is_wanted(self) -> bool:
         """Whether there is anybody to tell."""
         return bool(self._listeners)
-
-    @property
-    def has_released(self) -> bool:
-        """Whether there is an event to be told."""
-        return bool(self._released)
 
     def add(self, name: str, id: str | None, listener: Listener) -> int:
         """Tell `listener` from now on; return what `remove` takes."""
@@ -65,57 +64,68 @@ class Announcer:
         """Tell a listener no more. Twice is harmless."""
         self._listeners = {one: what for one, what in self._listeners.items() if one != key}
         if not self._listeners:  # who listens later is not told of what was before
+            self.noted = []
+            self.released = []
             self._waiting.clear()
-            self._released = []
-
-    def note(self, id: str, events: Sequence[Numbered]) -> None:
-        """Keep events of a record until the change is durable."""
-        self._waiting[id].extend(events)
 
     def has(self, id: str) -> bool:
         """Say whether an event of a record waits."""
-        return id in self._waiting
+        return bool(self._by_id().get(id))
 
     def release(self, id: str, upto: int) -> None:
         """Let the events of a record up to a number be told."""
-        waiting = self._waiting.pop(id, None)
-        if waiting is None:
+        waiting = self._by_id().get(id)
+        if not waiting:
             return
-        later = [one for one in waiting if one[0] > upto]
-        if later:
-            self._waiting[id] = later
-        self._released.extend(waiting[: len(waiting) - len(later)])
+        now = [one for one in waiting if one[0] <= upto]
+        later = waiting[len(now) :]
+        # In a row: no signal comes between them.
+        self._waiting[id] = later
+        self.released += now
+        if not later:
+            del self._waiting[id]
 
     def release_now(self, events: Iterable[Numbered]) -> None:
         """Let events be told that did not wait."""
-        self._released.extend(events)
+        self.released.extend(events)
 
     def drop(self, id: str) -> None:
         """Forget what became of a record: it is not stored, and will not be."""
-        self._waiting.pop(id, None)
+        self._by_id().pop(id, None)
 
     def drop_all(self, *, besides: Iterable[str] = ()) -> None:
         """Forget what became of all records but some."""
-        kept = {id: self._waiting[id] for id in besides if id in self._waiting}
+        waiting = self._by_id()
+        kept = {id: waiting[id] for id in besides if id in waiting}
         self._waiting = defaultdict(list, kept)
 
-    def take(self) -> list[Numbered]:
-        """Return the events that may be told now, and are to be told by whoever asks."""
-        taken, self._released = self._released, []
-        return taken
+    def _by_id(self) -> defaultdict[str, list[Numbered]]:
+        """Return the events that wait, those that were just noted among them, by records."""
+        if self.noted:
+            for one in self.noted:
+                waiting = self._waiting[one[1].id]
+                if not waiting or waiting[-1][0] < one[0]:  # else it was interrupted after this one
+                    waiting.append(one)
+            self.noted = []
+        return self._waiting
 
-    def emit(self, event: RecordEvent[Any]) -> list[Exception]:
+    def emit(self, event: RecordEvent[Any], told: set[int]) -> list[Exception]:
         """Call whoever listens for an event, in the order of registration; return what they raised.
 
         Outside of all locks.
+
+        Args:
+            told: who was called already; those who are called now are added.
         """
         errors: list[Exception] = []
         for key, (name, id, listener) in self._listeners.items():
             if name not in (ANY, event.name) or id not in (None, event.id):
                 continue
-            if key not in self._listeners:
+            if key in told or key not in self._listeners:
                 continue  # one that was called before it has cancelled it
             try:
+                # In a row: who is interrupted was called, and no one else.
+                told |= {key}
                 listener(event)
             except Exception as error:  # noqa: BLE001 # the host's code may raise anything
                 errors.append(error)
@@ -135,12 +145,12 @@ class Announced(Generic[R]):
     @property
     def has_events(self) -> bool:
         """See `RecordManager.has_events`."""
-        return self._announcer.has_released
+        return bool(self._announcer.released)
 
-    def take_events(self) -> Sequence[Numbered]:
-        """See `RecordManager.take_events`."""
-        with self._lock:
-            return self._announcer.take()
+    @property
+    def released_events(self) -> list[Numbered]:
+        """See `RecordManager.released_events`."""
+        return self._announcer.released
 
     def note_theirs(self, change: RecordChange) -> None:
         """See `RecordManager.note_theirs`."""
@@ -152,9 +162,9 @@ class Announced(Generic[R]):
         with self._lock:
             self._announcer.release_now(events)
 
-    def emit(self, event: RecordEvent[Any]) -> Sequence[Exception]:
+    def emit(self, event: RecordEvent[Any], told: set[int]) -> Sequence[Exception]:
         """See `RecordManager.emit`."""
-        return self._announcer.emit(event)
+        return self._announcer.emit(event, told)
 
     # --- inside -----------------------------------------------------------------------
 

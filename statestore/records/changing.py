@@ -176,12 +176,14 @@ class Changer(Prover[R]):
         if anew:  # unknown fields of a record that was deleted are not its own
             self._unknown.pop(id, None)
         self._touched.add(id)
+        noted = flat(events)
+        # In a row: no signal comes between a change and its events.
         if new is None:
             del self._live[id]
         else:
             self._live[id] = new
-        if events:
-            self._keep_events(events)
+        if noted:
+            self._announcer.noted += noted
 
     def _change_all(self, make: Callable[[Draft[R]], T], *, at_once: bool = False) -> T:
         """Let an operation change several records, wholly or not at all; then tell.
@@ -259,22 +261,29 @@ class Changer(Prover[R]):
         if scope is not None:
             scope.workspaces[self.kind] = space
         elif not only_noted:
-            self._take_over(changes, draft.made)
-            self._keep_events(events)
+            self._take_over(changes, draft.made, flat(events))
         return space
 
-    def _take_over(self, changes: Mapping[str, R | None], made: Collection[str]) -> None:
-        """Make changes of several records the live ones. The lock is held."""
+    def _take_over(
+        self,
+        changes: Mapping[str, R | None],
+        made: Collection[str],
+        events: Sequence[Numbered],
+    ) -> None:
+        """Make changes of several records the live ones, with their events. The lock is held."""
         for id in made:  # unknown fields of a record that was deleted are not its own
             self._unknown.pop(id, None)
         put = {id: one for id, one in changes.items() if one is not None}
         gone = changes.keys() - put.keys() | set(made)
         self._touched.update(changes)
-        # One step either way: an operation that is interrupted has happened or has not.
+        live = self._live
         if gone:
-            self._live = {**{id: one for id, one in self._live.items() if id not in gone}, **put}
-        else:
-            self._live.update(put)
+            live = {id: one for id, one in live.items() if id not in gone}
+        # In a row: an operation that is interrupted has happened or has not. That is why it is no
+        # `update()`, after which a signal is looked for.
+        live |= put
+        self._live = live
+        self._announcer.noted += events
 
     def _noted(
         self,
@@ -289,10 +298,6 @@ class Changer(Prover[R]):
             id: tuple(self._events(id, before, after, at, also=also.get(id, ())))
             for id, (before, after) in changes.items()
         }
-
-    def _keep_events(self, events: Mapping[str, Sequence[Numbered]]) -> None:
-        for id, some in events.items():
-            self._announcer.note(id, some)
 
     def _tell(self, ids: Collection[str], scope: Scope | None) -> None:
         """Tell who listens, outside the lock, as he may wait for others that want it."""
@@ -341,6 +346,11 @@ class Changer(Prover[R]):
     def _want_open(self) -> None:
         if self._left is not None:
             raise StoreClosed(self._left)
+
+
+def flat(events: Mapping[str, Sequence[Numbered]]) -> list[Numbered]:
+    """Return the events of several records in their order."""
+    return [one for some in events.values() for one in some]
 
 
 def _is_same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:

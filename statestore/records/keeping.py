@@ -296,7 +296,7 @@ class Keeper(Announced[R]):
         self._lock = threading.RLock()
         self._landings = {}
         self._announcer.drop_all()
-        self._announcer.take()
+        self._announcer.released = []
         if self._owner is None:
             return  # nothing is stored of it
         immutable = self._codec.is_immutable

@@ -123,7 +123,7 @@ class Sharer(Keeper[R]):
                     known = mine if saved is not None and base is None else base
                     self._announcer.release_now(self._met(id, known, record, base, stored, by))
                 elif record is not mine:
-                    self._announcer.note(id, self._met(id, mine, record, base, stored, by))
+                    self._announcer.noted += self._met(id, mine, record, base, stored, by)
                 return how
 
     def settle_within(

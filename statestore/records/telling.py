@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any, Protocol
 from weakref import ReferenceType, ref
 
@@ -26,11 +26,12 @@ class Source(Protocol):
         """See `RecordManager.has_events`."""
         ...
 
-    def take_events(self) -> Sequence[tuple[int, RecordEvent[Any]]]:
-        """See `RecordManager.take_events`."""
+    @property
+    def released_events(self) -> list[tuple[int, RecordEvent[Any]]]:
+        """See `RecordManager.released_events`."""
         ...
 
-    def emit(self, event: RecordEvent[Any]) -> Sequence[Exception]:
+    def emit(self, event: RecordEvent[Any], told: set[int]) -> Sequence[Exception]:
         """See `RecordManager.emit`."""
         ...
 
@@ -45,12 +46,13 @@ class Telling:
     def __init__(self, report: Callable[[Failure], bool] = lambda _: False) -> None:
         """Report a listener that fails to `report`, which says whether anybody was told."""
         self._report = report
-        self._queue: deque[tuple[int, RecordEvent[Any], Source]] = deque()
+        # The next one is the last. It stays until all were told of it, who are noted with it.
+        self._queue: list[tuple[int, RecordEvent[Any], Source, set[int]]] = []
         self._begin()
         forks.note(self)
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the handler of a signal may come back to it
         # Lives as long as the call that tells: also where an interruption ends that between two
         # steps, nobody is left telling for ever.
         self._teller: ReferenceType[_Teller] | None = None
@@ -67,8 +69,9 @@ class Telling:
             try:
                 while self._fetch(managers):
                     while self._queue:
-                        _, event, manager = self._queue.popleft()
-                        self._tell_one(event, manager)
+                        _, event, manager, told = self._queue[-1]
+                        self._tell_one(event, manager, told)
+                        del self._queue[-1:]  # in a child that a listener has forked there is none
             finally:
                 self._teller = None  # then look again: who came before this has left his events
 
@@ -78,12 +81,18 @@ class Telling:
         self._begin()
 
     def _fetch(self, managers: Iterable[Source]) -> bool:
-        taken = [(at, event, one) for one in managers for at, event in one.take_events()]
-        self._queue.extend(sorted(taken, key=lambda numbered: numbered[0]))
+        for one in managers:
+            released = one.released_events
+            taken = [(at, event, one, set[int]()) for at, event in tuple(released)]
+            count = len(taken)
+            # In a row: no signal comes between them, which would lose or repeat events.
+            self._queue += taken
+            del released[:count]
+        self._queue.sort(key=itemgetter(0), reverse=True)
         return bool(self._queue)
 
-    def _tell_one(self, event: RecordEvent[Any], manager: Source) -> None:
-        for error in manager.emit(event):
+    def _tell_one(self, event: RecordEvent[Any], manager: Source, told: set[int]) -> None:
+        for error in manager.emit(event, told):
             failed = ListenerFailed(event.kind, event.id, event.name, type(error).__name__)
             failed.__cause__ = error
             if not self._report(Failure(Key(event.kind, event.id), "listen", failed)):

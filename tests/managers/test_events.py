@@ -1,13 +1,17 @@
 """Events of managers: what became of a record, told once it is durable."""
 
 import gc
+import inspect
+import itertools
+import os
+import sys
 import threading
 
 import attrs
 import pytest
 
 from statestore import ListenerFailed, Manager, Store, TransactionFailed, UnknownName
-from statestore.managers import TaskManager
+from statestore.managers import SessionManager, TaskManager
 
 
 @attrs.frozen
@@ -577,3 +581,99 @@ def test_a_forked_manager_leaves_what_is_to_be_told_to_the_parent(store, notes):
     store.save_all()
 
     assert heard == [("created", "b")]
+
+
+# --- interruptions --------------------------------------------------------------------
+
+
+def test_an_interrupted_listener_keeps_an_event_from_nobody_else(store, notes):
+    notes.create(id="a")
+    store.save_all()
+    calls = []
+
+    def interrupted(event):
+        calls.append(event.after.text)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    notes.on("updated", interrupted)
+    told = steps_of(notes)
+    notes.update("a", text="1")
+    notes.update("a", text="2")
+
+    with pytest.raises(KeyboardInterrupt):
+        store.save_all()
+    store.save_all()
+
+    assert calls == ["1", "2"]
+    assert [after for _, _, after, _ in told] == ["1", "2"]
+
+
+def is_interrupted(at, work):
+    """Do some work until the library calls its machinery of records for the `at`-th time."""
+    calls = itertools.count(1)
+
+    def trace(frame, event, argument):
+        code = frame.f_code
+        if code.co_flags & inspect.CO_GENERATOR:  # one that is closed could not pass it on
+            return
+        if f"{os.sep}records{os.sep}" in code.co_filename and next(calls) == at:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_no_interruption_loses_or_repeats_an_event():
+    with Store("memory:") as store:
+        notes, sessions = store.register(Manager("notes", Note)), store.register(SessionManager())
+        for id in "ab":
+            notes.create(id=id)
+            sessions.create(id=id)
+        store.save_all()
+        chain = {}  # what each record was when it was last told of
+
+        def note(event):
+            key = event.kind, event.id
+            assert event.before == chain.get(key, event.before)
+            chain[key] = event.after
+
+        failures = []
+        store.on_error(failures.append)
+        for name in ("created", "updated", "deleted"):
+            store.on(name, note)
+
+        def work():
+            for one in sessions:
+                if one is not sessions.active:
+                    sessions.start(one)  # and so pause the other
+                    break
+            notes.update("a", text=f"{at}")
+            notes.delete_all()
+            for id in "ab":
+                notes.create(id=id)
+            store.save_all()
+
+        for at in itertools.count(1):
+            went_on = is_interrupted(at, work)
+            store.save_all()
+            for manager in (notes, sessions):
+                for one in manager:
+                    assert chain.get((manager.kind, one.id), one) == one
+            for id in "ab":
+                if id not in notes:
+                    assert chain["notes", id] is None
+                    notes.create(id=id)
+            if not went_on:
+                break
+
+    assert at > 100
+    assert not failures
