@@ -19,7 +19,7 @@ class Event(Generic[E]):
     def __init__(self) -> None:
         self._callbacks: dict[int, Callable[[E], object]] = {}
         self._next = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the handler of a signal may come back to it
         self._running = threading.local()
 
     def add(self, callback: Callable[[E], object]) -> Handle:
@@ -71,7 +71,7 @@ class Event(Generic[E]):
 
     def after_fork(self) -> None:
         """Go on in a child, with the same callbacks."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 class Callbacks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from statestore import forks
@@ -47,6 +48,13 @@ class Watch:
                 if (type(error), str(error)) != trouble:
                     trouble = type(error), str(error)
                     self._tell(error)
+            except BaseException as error:  # noqa: BLE001 # exit() in a callback, say: it ends no watch
+                raised = RuntimeError(f"{type(error).__name__} was raised in the background")
+                raised.__cause__ = error
+                self._tell(CallbackFailed("host's", [raised]))
 
     def _tell(self, error: Exception) -> None:
-        self._engine.callbacks.tell([Failure(None, "refresh", error)])
+        with contextlib.suppress(
+            BaseException
+        ):  # who is told of troubles cannot be told of his own
+            self._engine.callbacks.tell([Failure(None, "refresh", error)])

@@ -1,5 +1,6 @@
 """Refreshing: what other openings have committed is taken in, and nothing of one's own is lost."""
 
+import sys
 import threading
 
 import attrs
@@ -695,6 +696,38 @@ def test_watching_tells_of_a_trouble_once_and_goes_on(side, monkeypatch, error):
     assert seen.wait(LIMIT_S)
     assert [(one.operation, one.error) for one in failures] == [("refresh", error)]
     assert "a" in theirs
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt()])
+def test_watching_goes_on_after_a_callback_that_would_end_the_thread(side, error):
+    one, notes, _ = side()
+    other, theirs, _ = side()
+    failures, loads, told, both = [], [], threading.Event(), threading.Event()
+
+    def ending_too(failure):
+        failures.append(failure)
+        told.set()
+        sys.exit(2)
+
+    other.on_error(ending_too)
+
+    def ending(report):
+        loads.append(report.items)
+        if len(loads) == 1:
+            raise error
+        both.set()
+
+    other.on_load(ending)
+    other.watch(0.001)
+    notes.create(id="a")
+    one.save_all()
+    assert told.wait(LIMIT_S)
+    notes.create(id="b")
+    one.save_all()
+
+    assert both.wait(LIMIT_S)
+    assert [type(one.error) for one in failures] == [CallbackFailed]
+    assert "b" in theirs
 
 
 @pytest.mark.parametrize("interval", [0, -1, 1e12, float("inf"), float("nan"), "1", True])
