@@ -22,6 +22,7 @@ from statestore.managers.metrics import (
 from statestore.managers.sessions.records import Session
 from statestore.managers.tasks.records import Task
 from statestore.models.documents import FrozenDict, dumps_checked
+from statestore.models.keys import SETTINGS_ID
 from statestore.models.times import format_time
 from statestore.records.scopes import scope_of
 
@@ -122,7 +123,7 @@ def take(engine: Engine, managers: Mapping[str, Manager[Any]]) -> Snapshot:
     for (kind, manager), shown, more in zip(managers.items(), live, unknown, strict=True):
         space = None if scope is None else scope.workspace(kind)
         if space is not None:
-            shown = space.over(shown)
+            shown = {id: one for id, one in space.over(shown).items() if id != SETTINGS_ID}
             more = {id: one for id, one in more.items() if id not in space.made}
         records[kind] = tuple(_own(manager, one) for one in shown.values())
         fields[kind] = FrozenDict(more)

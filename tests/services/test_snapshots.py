@@ -220,6 +220,19 @@ def test_records_of_classes_that_can_change_are_copies(tmp_path):
         assert snapshot.document()["records"]["boards"] == [{"id": "b", "columns": ["doing"]}]
 
 
+def test_limits_that_a_transaction_sets_are_no_record_in_it():
+    with Store("memory:") as store:
+        sessions = store.register(SessionManager())
+        sessions.create(id="s")
+
+        with store.transaction():
+            sessions.set_limits(max_history=3)
+            sessions.update("s", name="x")
+            records = store.snapshot().records["sessions"]
+
+    assert [type(one) for one in records] == [Session]
+
+
 def test_transaction_sees_itself_in_it_and_nobody_else_does(store):
     notes = store.managers["notes"]
     notes.create(id="a")
