@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, ItemsView, Iterator, Mapping, Sequence, Set, ValuesView
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -51,6 +51,33 @@ class Workspace(Generic[R]):
         others = {key: one for key, one in self.written.items() if key != id}
         self.written = {**others, id: record}
 
+    def put_all(
+        self,
+        records: Mapping[str, R | None],
+        live: Mapping[str, R],
+        *,
+        made: Set[str],
+        events: Mapping[str, Sequence[tuple[int, RecordEvent[R]]]],
+    ) -> None:
+        """Do `put` and `note` for several writes at once, by one step: all of them, or none.
+
+        Args:
+            live: what everybody sees.
+            made: the ids of those that are added.
+        """
+        seen = {id: live.get(id) for id in records if id not in self.seen}
+        told = {id: (*self.events.get(id, ()), *some) for id, some in events.items() if some}
+        written = self.written
+        again = {id for id in made if id in written}
+        if again:
+            written = {id: one for id, one in written.items() if id not in again}
+        # In a row, without a call: no signal comes between them.
+        written |= records
+        self.written = written
+        self.seen |= seen
+        self.made |= made
+        self.events |= told
+
     def note(self, id: str, events: Sequence[tuple[int, RecordEvent[R]]]) -> None:
         """Keep events of a write until all of it is durable."""
         if events:
@@ -67,3 +94,42 @@ class Workspace(Generic[R]):
             if new is not None and id not in shown:
                 shown[id] = new
         return shown
+
+
+class Overlaid(Mapping[str, R]):
+    """What a transaction sees, for as long as nothing is written. See `Workspace.over`.
+
+    To look at one record costs no look at the others.
+    """
+
+    def __init__(self, space: Workspace[R], live: Mapping[str, R], hidden: Collection[str]) -> None:
+        """Show what `space` makes of `live`, but for the ids that are `hidden`."""
+        self._space, self._live, self._hidden = space, live, hidden
+        self._copy: dict[str, R] | None = None
+
+    def __getitem__(self, id: str) -> R:
+        written = self._space.written
+        record = written[id] if id in written else self._live.get(id)
+        if record is None or id in self._hidden:
+            raise KeyError(id)
+        return record
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._copied())
+
+    def __len__(self) -> int:
+        return len(self._copied())
+
+    def values(self) -> ValuesView[R]:
+        """See `Mapping`."""
+        return self._copied().values()
+
+    def items(self) -> ItemsView[str, R]:
+        """See `Mapping`."""
+        return self._copied().items()
+
+    def _copied(self) -> dict[str, R]:
+        if self._copy is None:
+            shown = self._space.over(self._live)
+            self._copy = {id: one for id, one in shown.items() if id not in self._hidden}
+        return self._copy

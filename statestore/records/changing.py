@@ -254,13 +254,10 @@ class Changer(Prover[R]):
         )
         space: Workspace[R] = Workspace()
         if scope is not None:
-            space = scope.own_workspace(self.kind).copy()
-        for id, record in changes.items():
-            space.put(id, record, self._live.get(id), anew=id in draft.made)
-            space.note(id, events.get(id, ()))
-        if scope is not None:
-            scope.workspaces[self.kind] = space
-        elif not only_noted:
+            space = scope.own_workspace(self.kind)
+        if scope is not None or only_noted:
+            space.put_all(changes, self._live, made=draft.made, events=events)
+        else:
             self._take_over(changes, draft.made, flat(events))
         return space
 

@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 
 from statestore.errors import InTransaction, RecordNotFound
 from statestore.models.keys import Revision
-from statestore.models.workspaces import Workspace
+from statestore.models.workspaces import Overlaid, Workspace
 from statestore.records.keeping import R
 from statestore.records.scopes import INNERMOST, Scope, scope_of
 from statestore.records.sharing import Sharer
@@ -108,9 +108,4 @@ class RecordMapping(Sharer[R]):
 
     def _shown(self, scope: Scope | None) -> Mapping[str, R]:
         space: Workspace[R] | None = scope.workspace(self.kind) if scope is not None else None
-        if space is None:
-            return self._live
-        shown = space.over(self._live)
-        for id in self._hidden:
-            shown.pop(id, None)
-        return shown
+        return self._live if space is None else Overlaid(space, self._live, self._hidden)

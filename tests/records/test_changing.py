@@ -15,6 +15,7 @@ from statestore import (
     SaveFailed,
     Store,
 )
+from statestore.models.workspaces import Workspace
 
 
 @attrs.frozen
@@ -263,3 +264,42 @@ def test_all_of_it_is_told_in_one_go(tmp_path):
         store.save_all()
 
     assert heard == [("created", "b", {}), ("deleted", "a", {})]
+
+
+def test_an_operation_in_a_transaction_does_not_go_through_all_records(monkeypatch):
+    with Store("memory:") as store:
+        notes = store.register(Notes())
+        for id in "abc":
+            notes.create(id=id)
+        monkeypatch.setattr(Workspace, "over", lambda *_: pytest.fail("it went through all"))
+        monkeypatch.setattr(Workspace, "copy", lambda *_: pytest.fail("it copied what was written"))
+
+        with store.transaction():
+            notes.swap("a", "b")
+            notes.update("a", text="1")
+            notes.swap("a", "b")
+            notes.do(lambda draft: (draft.delete("a"), draft.add(Note("a", "2"))))
+            notes.do(lambda draft: draft.add(Note("d", "3")))
+
+        assert texts(notes) == {"b": "1", "c": "", "a": "2", "d": "3"}
+
+
+def test_what_a_transaction_sees_is_what_everybody_sees_when_it_is_made():
+    with Store("memory:") as store:
+        notes = store.register(Notes())
+        for id in "abcd":
+            notes.create(id=id)
+        store.save_all()
+
+        with store.transaction():
+            notes.delete("b")
+            notes.do(lambda draft: (draft.delete("a"), draft.add(Note("a", "new"))))
+            notes.do(lambda draft: (draft.add(Note("e")), draft.put(Note("c", "2"))))
+            with pytest.raises(RecordNotFound):
+                notes.do(lambda draft: draft["b"])
+            seen = notes.do(lambda draft: [(one.id, one.text) for one in draft.all()])
+            assert notes.ids() == tuple(id for id, _ in seen)
+            assert len(notes) == 4
+
+        assert seen == [("c", "2"), ("d", ""), ("a", "new"), ("e", "")]
+        assert [(one.id, one.text) for one in notes] == seen
