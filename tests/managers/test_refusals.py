@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from statestore import InvalidRecord, Manager
-from statestore.managers import SessionManager
+from statestore.managers import FocusManager, SessionManager
 
 SECRET = "s3cr3t"
 
@@ -111,3 +111,17 @@ def test_built_in_class_tells_the_field_too(fields, field, allowed):
 
     assert created.value.field == updated.value.field == field
     assert len(created.value.allowed) == len(updated.value.allowed) == allowed
+
+
+@pytest.mark.parametrize("value", [-1, 2**64, True, 1.0])
+def test_integer_that_no_format_can_hold_is_refused_before_it_is_kept(value):
+    chains = FocusManager()
+
+    with pytest.raises(InvalidRecord, match="an integer") as refused:
+        chains.create("x", max_size=value)
+    with pytest.raises(InvalidRecord, match="an integer"):
+        chains.set_limits(max_size=value)
+
+    assert refused.value.field == "max_size"
+    assert not len(chains)
+    assert "None" not in refused.value.reason
