@@ -41,6 +41,8 @@ class Announcer:
 
     def __init__(self) -> None:
         """Begin with no listener."""
+        self.is_wanted = False
+        """Whether there is anybody to tell."""
         self._listeners: dict[int, tuple[str, str | None, Listener]] = {}
         self.noted: list[Numbered] = []
         """Events that wait until their changes are durable. Whoever makes the change adds them by
@@ -49,21 +51,18 @@ class Announcer:
         """Events that may be told. Whoever asks for them takes them out, and is to tell them."""
         self._waiting: defaultdict[str, list[Numbered]] = defaultdict(list)
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether there is anybody to tell."""
-        return bool(self._listeners)
-
     def add(self, name: str, id: str | None, listener: Listener) -> int:
         """Tell `listener` from now on; return what `remove` takes."""
         key = number()
         self._listeners = {**self._listeners, key: (name, id, listener)}
+        self.is_wanted = True
         return key
 
     def remove(self, key: int) -> None:
         """Tell a listener no more. Twice is harmless."""
         self._listeners = {one: what for one, what in self._listeners.items() if one != key}
-        if not self._listeners:  # who listens later is not told of what was before
+        self.is_wanted = bool(self._listeners)
+        if not self.is_wanted:  # who listens later is not told of what was before
             self.noted = []
             self.released = []
             self._waiting.clear()

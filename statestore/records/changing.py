@@ -165,18 +165,17 @@ class Changer(Prover[R]):
         self, id: str, new: R | None, scope: Scope | None, *, anew: bool, also: Iterable[Told]
     ) -> None:
         """Put a record in the place of what there is. The lock is held."""
-        events: Mapping[str, Sequence[Numbered]] = {}
+        noted: Sequence[Numbered] = ()
         if self._announcer.is_wanted:
-            events = self._noted({id: (self._present(id, scope), new)}, {id: also})
+            noted = flat(self._noted({id: (self._present(id, scope), new)}, {id: also}))
         if scope is not None:
             space = scope.own_workspace(self.kind)
             space.put(id, new, self._live.get(id), anew=anew)
-            space.note(id, events.get(id, ()))
+            space.note(id, noted)
             return
         if anew:  # unknown fields of a record that was deleted are not its own
             self._unknown.pop(id, None)
         self._touched.add(id)
-        noted = flat(events)
         # In a row: no signal comes between a change and its events.
         if new is None:
             del self._live[id]

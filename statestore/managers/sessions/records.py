@@ -148,8 +148,10 @@ def checked(id: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
             given["tags"] = tags = tuple(dict.fromkeys(tags))
         if "" in tags:
             raise InvalidRecord("sessions", id, "tags takes texts that are not empty", field="tags")
-    for name, limit in MAX_LENGTHS.items():
-        value = given.get(name)
+    for name, value in given.items():
+        limit = MAX_LENGTHS.get(name)
+        if limit is None:
+            continue
         texts = value if isinstance(value, tuple) else (value,)
         if any(isinstance(text, str) and len(text) > limit for text in texts):
             reason = f"{name} takes {limit:,} characters at most"

@@ -65,6 +65,8 @@ def accounted(before: Session, after: Session, now: datetime, run: str) -> dict[
         changes["alive_at"] = _last_sign(before)  # what others do to it is no sign of life
     if after.has_ended and not before.has_ended:
         changes["ended_at"] = at
+    if not changes:
+        return changes
     own = ("started_at", "ended_at", "duration_s")
     said = {name for name in own if getattr(after, name) != getattr(before, name)}
     return {name: value for name, value in changes.items() if name not in said}
