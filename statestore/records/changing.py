@@ -270,13 +270,18 @@ class Changer(Prover[R]):
         for id in made:  # unknown fields of a record that was deleted are not its own
             self._unknown.pop(id, None)
         put = {id: one for id, one in changes.items() if one is not None}
-        gone = changes.keys() - put.keys() | set(made)
-        self._touched.update(changes)
         live = self._live
-        if gone:
-            live = {id: one for id, one in live.items() if id not in gone}
+        # Not what is only new: to go through all records would be the price of each that is made.
+        gone = [id for id in {*(changes.keys() - put.keys()), *made} if id in live]
+        self._touched.update(changes)
+        one_gone = gone[0] if len(gone) == 1 and gone[0] not in put else None
+        if gone and one_gone is None:
+            several = set(gone)
+            live = {id: one for id, one in live.items() if id not in several}
         # In a row: an operation that is interrupted has happened or has not. That is why it is no
         # `update()`, after which a signal is looked for.
+        if one_gone is not None:
+            del live[one_gone]
         live |= put
         self._live = live
         self._announcer.noted += events

@@ -303,3 +303,19 @@ def test_what_a_transaction_sees_is_what_everybody_sees_when_it_is_made():
 
         assert seen == [("c", "2"), ("d", ""), ("a", "new"), ("e", "")]
         assert [(one.id, one.text) for one in notes] == seen
+
+
+def test_what_an_operation_adds_or_deletes_costs_no_look_at_the_others():
+    class Counted(dict):
+        def items(self):
+            pytest.fail("it went through all")
+
+    notes = Notes()
+    for id in "abc":
+        notes.create(id=id)
+    notes._live = Counted(notes._live)
+
+    notes.do(lambda draft: (draft.add(Note("d")), draft.put(Note("a", "1"))))
+    notes.do(lambda draft: (draft.delete("b"), draft.put(Note("c", "2"))))
+
+    assert texts(notes) == {"a": "1", "c": "2", "d": ""}
