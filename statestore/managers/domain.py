@@ -63,12 +63,20 @@ class DomainManager(Transfer[D], Manager[D]):
     def _succeed(self, current: D, new: D) -> D:
         if new is current:
             return current
-        if new.updated_at < current.updated_at:
-            raise StaleRecord(self.kind, current.id, self.known(current.id))
+        self._want_fresh(current, new)
         if new.updated_at > current.updated_at:
             return new  # the host says itself when it was changed
         moment = later(current.updated_at, self._clock())
         return self._evolver.evolve(new, {"updated_at": moment})
+
+    def _want_fresh(self, current: D, new: D) -> None:
+        """Refuse what was made of an older record. Before all else: the rest would mislead.
+
+        Raises:
+            StaleRecord: it was.
+        """
+        if new.updated_at < current.updated_at:
+            raise StaleRecord(self.kind, current.id, self.known(current.id))
 
     def _received(self, record: D, current: D | None) -> D:
         if current is None or record == current or record.updated_at > current.updated_at:

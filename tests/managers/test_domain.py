@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import pytest
 
-from statestore import InvalidRecord, RecordNotFound, Store
+from statestore import InvalidRecord, RecordNotFound, StaleRecord, Store
 from statestore.managers import (
     ConversationManager,
     Focus,
@@ -461,3 +461,14 @@ def test_manager_has_the_kind_of_its_folder_and_takes_a_maker_of_ids(make, kind)
 
     assert manager.kind == kind
     assert manager.create(**({"title": "t"} if make is TaskManager else {})).id == "made"
+
+
+@pytest.mark.parametrize("make", [SessionManager, TaskManager])
+def test_an_old_record_is_stale_before_it_is_anything_else(make):
+    manager = make()
+    old = manager.create(**({"title": "t"} if make is TaskManager else {"name": "s"}))
+    manager.start(old)
+    manager.complete(old.id)
+
+    with pytest.raises(StaleRecord):
+        manager.replace(old)

@@ -235,7 +235,8 @@ def expected(statuses):
     for strongest in ("failed", "running", "paused", "blocked"):
         if strongest in [one.value for one in statuses]:
             return TaskStatus(strongest)
-    if statuses and all(one is TaskStatus.SUCCEEDED for one in statuses):
+    wanted = [one for one in statuses if one is not TaskStatus.CANCELLED]
+    if wanted and all(one is TaskStatus.SUCCEEDED for one in wanted):
         return TaskStatus.SUCCEEDED
     return None
 
@@ -414,3 +415,28 @@ def test_children_of_a_parent_that_is_gone_are_roots_and_go_on(tasks):
     assert tasks.start("b").status is TaskStatus.RUNNING
     assert ids(tasks.by_parent("gone")) == ["b"]
     assert tasks.update("b", title="u").parent_id == "gone"
+
+
+@pytest.mark.parametrize("last", ["complete", "cancel"])
+def test_children_that_are_cancelled_keep_no_parent_open(tasks, last):
+    parent = tasks.create("parent")
+    one, other = (tasks.create(title, parent_id=parent) for title in ("one", "other"))
+    tasks.start(one)
+    assert tasks[parent].status is TaskStatus.RUNNING
+
+    if last == "complete":
+        tasks.cancel(other)
+        tasks.complete(one)
+    else:
+        tasks.complete(one)
+        tasks.cancel(other)
+
+    assert tasks[parent].status is TaskStatus.SUCCEEDED
+
+
+def test_a_parent_whose_children_are_all_cancelled_stays_as_it_is(tasks):
+    parent = tasks.create("parent")
+    tasks.cancel(tasks.create("one", parent_id=parent))
+
+    assert tasks.children_status(parent) is None
+    assert tasks[parent].status is TaskStatus.PENDING

@@ -92,7 +92,7 @@ class TasksMachine(RuleBasedStateMachine):
         while id in self.model:
             found = [self.model[child].status for child in self.children(id)]
             status = next((one for one in STRONGEST if one in found), None)
-            if status is None and found and set(found) == {"succeeded"}:
+            if status is None and found and set(found) - {"cancelled"} == {"succeeded"}:
                 status = "succeeded"
             task = self.model[id]
             if status is None or status not in TASK_TRANSITIONS[TaskStatus(task.status)]:

@@ -228,6 +228,7 @@ class SessionLifecycle(Limited[Session, SessionLimits]):
     def _succeed(self, current: Session, new: Session) -> Session:
         if new is current:
             return current
+        self._want_fresh(current, new)
         if new.status is not current.status:
             self._want_transition(current, new.status)
         stamped = super()._succeed(current, new)

@@ -108,6 +108,7 @@ class TaskBase(DomainManager[Task]):
     def _succeed(self, current: Task, new: Task) -> Task:
         if new is current:
             return current
+        self._want_fresh(current, new)
         if new.status is not current.status:
             self._want_transition(current, new.status)
         if new.parent_id != current.parent_id and new.parent_id is not None:

@@ -23,8 +23,9 @@ def rolled_up(statuses: Iterable[TaskStatus]) -> TaskStatus | None:
     """Return the status that children give to their parent; None if they say nothing of it.
 
     The first of `ROLL_UP` that any of them has; else succeeded, if all of them have succeeded.
+    Children that were cancelled count for nothing: what nobody wants any more keeps no parent open.
     """
-    found = frozenset(statuses)
+    found = frozenset(statuses) - {TaskStatus.CANCELLED}
     strongest = next((one for one in ROLL_UP if one in found), None)
     if strongest is None and found == {TaskStatus.SUCCEEDED}:
         return TaskStatus.SUCCEEDED

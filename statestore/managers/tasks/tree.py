@@ -64,7 +64,7 @@ class TaskTree(TaskBase):
         """Return the status that the children of a task give it; None if they say nothing of it.
 
         Failed if any of them failed, else running, paused or blocked if any is; succeeded if all
-        of them have succeeded.
+        of them have succeeded. Those that were cancelled do not count.
         """
         return rolled_up(one.status for one in self.children(id))
 
