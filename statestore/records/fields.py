@@ -285,8 +285,9 @@ def _want_optional_text(record: object, attribute: attrs.Attribute[Any], value: 
 
 
 def _range(low: float | None, high: float | None) -> str:
-    ends = (f"from {low}" if low is not None else "", f"to {high}" if high is not None else "")
-    return " ".join(filter(None, ends))
+    if high is None:
+        return "" if low is None else f"from {low:,} on"
+    return f"up to {high:,}" if low is None else f"from {low:,} to {high:,}"
 
 
 def _to_texts(value: Iterable[str]) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import attrs
 
 from statestore.errors import DuplicateId, InvalidRecord
+from statestore.managers.details import Details
 from statestore.managers.focus.branches import FocusBranches
 from statestore.managers.focus.changes import FocusChanges
-from statestore.managers.focus.details import FocusDetails
 from statestore.managers.focus.events import EVENTS, events_of
 from statestore.managers.focus.joins import FocusJoins
 from statestore.managers.focus.queries import FocusQueries
@@ -28,7 +28,13 @@ __all__ = ["Focus", "FocusChain", "FocusManager"]
 
 
 class FocusManager(
-    FocusChanges, FocusSteps, FocusBranches, FocusJoins, FocusQueries, FocusDetails, FocusSharing
+    FocusChanges,
+    FocusSteps,
+    FocusBranches,
+    FocusJoins,
+    FocusQueries,
+    Details[FocusChain],
+    FocusSharing,
 ):
     """The focus chains of a store, in `focus/`.
 
