@@ -757,13 +757,10 @@ def test_tags_are_texts_each_once_in_whatever_they_come(sessions):
     assert made.tags == ("a", "b")
     assert sessions.update("s", tags=iter(["c", "c"])).tags == ("c",)
 
-    for wrong in (["a", ""], iter(["x" * 1001])):
+    for wrong in (["a", "x" * 1001], iter(["x" * 1001])):
         with pytest.raises(InvalidRecord) as refused:
             sessions.update("s", tags=wrong)
         assert refused.value.field == "tags"
-    with pytest.raises(InvalidRecord) as refused:
-        sessions.create(tags=[""])
-    assert refused.value.field == "tags"
     assert sessions["s"].tags == ("c",)
 
 

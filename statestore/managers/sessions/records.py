@@ -138,7 +138,7 @@ def checked(id: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields that an operation was given, with the tags in their order, each once.
 
     Raises:
-        InvalidRecord: one is longer than `MAX_LENGTHS` says, or a tag is empty.
+        InvalidRecord: one is longer than `MAX_LENGTHS` says.
     """
     given = dict(fields)
     tags = given.get("tags")
@@ -146,8 +146,6 @@ def checked(id: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
         given["tags"] = tags = tuple(tags)  # they may come once, one by one
         if all(isinstance(tag, str) for tag in tags):
             given["tags"] = tags = tuple(dict.fromkeys(tags))
-        if "" in tags:
-            raise InvalidRecord("sessions", id, "tags takes texts that are not empty", field="tags")
     for name, value in given.items():
         limit = MAX_LENGTHS.get(name)
         if limit is None:
