@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import attrs
 import pytest
@@ -449,7 +450,8 @@ def _write(path, name, begin, autosave):
 
 
 @pytest.mark.parametrize("autosave", ["manual", "on-change"])
-def test_processes_that_write_one_log_at_once_lose_nothing(tmp_path, autosave):
+def test_processes_that_write_one_log_at_once_lose_nothing(tmp_path, autosave, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # where the children find this module
     context = multiprocessing.get_context("spawn")
     begin = context.Barrier(3)
     agents = [
