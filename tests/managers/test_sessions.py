@@ -752,10 +752,10 @@ def test_key_or_text_that_is_none_is_refused_by_name(wrong):
     assert sessions["s"] is before
 
 
-def test_tags_are_texts_each_once_in_whatever_they_come(sessions):
+def test_tags_are_taken_as_they_are_in_whatever_they_come(sessions):
     made = sessions.create(id="s", tags=iter(["a", "b", "a"]))
-    assert made.tags == ("a", "b")
-    assert sessions.update("s", tags=iter(["c", "c"])).tags == ("c",)
+    assert made.tags == ("a", "b", "a")
+    assert sessions.update("s", tags=iter(["c"])).tags == ("c",)
 
     for wrong in (["a", "x" * 1001], iter(["x" * 1001])):
         with pytest.raises(InvalidRecord) as refused:

@@ -135,7 +135,7 @@ class SessionLimits:
 
 
 def checked(id: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields that an operation was given, with the tags in their order, each once.
+    """Return fields that an operation was given, the tags as a tuple, however they come.
 
     Raises:
         InvalidRecord: one is longer than `MAX_LENGTHS` says.
@@ -143,9 +143,7 @@ def checked(id: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
     given = dict(fields)
     tags = given.get("tags")
     if not isinstance(tags, str) and isinstance(tags, Iterable):
-        given["tags"] = tags = tuple(tags)  # they may come once, one by one
-        if all(isinstance(tag, str) for tag in tags):
-            given["tags"] = tags = tuple(dict.fromkeys(tags))
+        given["tags"] = tags = tuple(tags)  # an iterator gives them only once
     for name, value in given.items():
         limit = MAX_LENGTHS.get(name)
         if limit is None:
