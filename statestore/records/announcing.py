@@ -23,9 +23,8 @@ Listener: TypeAlias = Callable[[RecordEvent[Any]], object]
 ANY: Final = "*"
 """Stands for the name of every event."""
 
-_numbers = itertools.count(
-    1
-)  # of all managers: a transaction is told in the order of its operations
+# Of all managers: a transaction is told in the order of its operations.
+_numbers = itertools.count(1)
 
 
 def number() -> int:

@@ -350,7 +350,6 @@ def test_limits_without_a_store_are_in_memory(opened):
     assert store.raw("jobs/@manager") == {"limits": {"most": 5}}
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forked_child_has_the_limits_that_are_saved(opened):
     store, jobs = opened()
     jobs.set_limits(most=5)
